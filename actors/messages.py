@@ -1,0 +1,237 @@
+"""Messages inside a bidder's cell: what the agents of one decision say to each other.
+
+Principle: a closed set of frozen types, one question and one answer per step of a decision. A question
+carries its own ``deadline_s`` (the cell's clock, seconds) and ``attempt`` (1, or 2 for the one retry);
+an answer's type alone says which step it belongs to, because every impression has its own
+orchestrator. They never leave the process, so arrays travel by reference; nobody may change one.
+
+Money is integer micros of USD per impression. The asker of any question may instead hear
+``supervision.Down`` when the asked actor is gone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from models.eligibility import Candidate
+    from models.opportunity import Opportunity
+
+AnswerKind = Literal["live", "retried", "fallback"]
+"""How a step got its answer: at the first attempt, at the second, or from its fallback."""
+
+
+class Vet(msgspec.Struct, frozen=True, gc=False):
+    """Ask the fraud detector whether the traffic is valid."""
+
+    opportunity: Opportunity
+    deadline_s: float
+    attempt: int = 1
+
+
+class Vetted(msgspec.Struct, frozen=True, gc=False):
+    """The fraud detector's verdict: ``score`` is 0 (clean) to 1 (surely invalid)."""
+
+    valid: bool
+    score: float = 0.0
+    reasons: tuple[str, ...] = ()
+
+
+class Profile(msgspec.Struct, frozen=True, gc=False):
+    """Ask the user profiler for the interest vector of the opportunity's user."""
+
+    opportunity: Opportunity
+    deadline_s: float
+    attempt: int = 1
+
+
+class Profiled(msgspec.Struct, frozen=True, gc=False):
+    """An interest vector, float32, shape ``(vector_dim,)``; ``source`` says where it comes from."""
+
+    vector: NDArray[np.float32]
+    source: Literal["model", "cache", "default"] = "model"
+    version: str = ""
+
+
+class Fund(msgspec.Struct, frozen=True, gc=False):
+    """Ask the budget manager what each of these campaigns may spend now."""
+
+    campaign_ids: tuple[str, ...]
+    deadline_s: float
+    attempt: int = 1
+
+
+class BudgetView(msgspec.Struct, frozen=True, gc=False):
+    """How a campaign stands: fractions are 0..1 of its whole budget and of its flight."""
+
+    remaining_fraction: float = 1.0
+    elapsed_fraction: float = 0.0
+
+
+class Funded(msgspec.Struct, frozen=True, gc=False):
+    """Spendable micros per campaign; a campaign that may not spend now is left out or zero."""
+
+    spendable: Mapping[str, int]
+    budgets: Mapping[str, BudgetView] = {}
+
+
+class Select(msgspec.Struct, frozen=True, gc=False):
+    """Ask the creative selector which of the candidates to show."""
+
+    vector: NDArray[np.float32]
+    candidates: Sequence[Candidate]
+    deadline_s: float
+    attempt: int = 1
+
+
+class Selected(msgspec.Struct, frozen=True, gc=False):
+    """The chosen candidate's index, with the probability that it was chosen and would be clicked."""
+
+    index: int
+    propensity: float
+    predicted_ctr: float
+    version: str = ""
+
+
+class Price(msgspec.Struct, frozen=True, gc=False):
+    """Ask the bid optimizer for a price within ``spendable_micros`` and at or above the floor."""
+
+    opportunity: Opportunity
+    candidate: Candidate
+    vector: NDArray[np.float32]
+    predicted_ctr: float
+    spendable_micros: int
+    budget: BudgetView
+    deadline_s: float
+    attempt: int = 1
+
+
+class Priced(msgspec.Struct, frozen=True, gc=False):
+    """The price in micros; 0 means that the impression is not worth its floor."""
+
+    bid_micros: int
+    expected_value_micros: float = 0.0
+    version: str = ""
+
+
+class Clear(msgspec.Struct, frozen=True, gc=False):
+    """Ask oversight whether the finished decision keeps every hard rule."""
+
+    opportunity: Opportunity
+    candidate: Candidate
+    bid_micros: int
+    vetted: bool
+    deadline_s: float
+    attempt: int = 1
+
+
+class Cleared(msgspec.Struct, frozen=True, gc=False):
+    """Oversight's word: ``veto`` is a reason code, or None when the bid may go."""
+
+    veto: str | None = None
+
+
+class Reserve(msgspec.Struct, frozen=True, gc=False):
+    """Ask the budget manager to set aside ``amount_micros`` for the bid called ``key``.
+
+    A second ``Reserve`` of the same key is the same reservation, never a second one.
+    """
+
+    key: str
+    campaign_id: str
+    amount_micros: int
+    deadline_s: float
+    attempt: int = 1
+
+
+class Reserved(msgspec.Struct, frozen=True, gc=False):
+    """Whether the money is set aside, and in which lease; ``reason`` is a code when it is not."""
+
+    key: str
+    ok: bool
+    lease_id: str = ""
+    reason: str = ""
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """The ledger booked the bid ``key`` at ``price_micros`` (published in the cell)."""
+
+    key: str
+    price_micros: int
+    campaign_id: str = ""
+
+
+class Released(msgspec.Struct, frozen=True, gc=False):
+    """The bid ``key`` will not be billed: its reservation is free again (published in the cell)."""
+
+    key: str
+    campaign_id: str = ""
+
+
+class Forward(msgspec.Struct, frozen=True, gc=False):
+    """Ask a link to carry ``message`` to its process and to bring back the decoded answer.
+
+    The answer is the peer's own struct (``transport.money`` or ``transport.messages``), correlated by
+    what it carries itself (``request_id``, ``key`` or ``id``), or ``LinkDown``.
+
+    Attributes:
+        message: A struct of the link's protocol.
+        deadline_s: Cell's clock; after it nobody waits any more. None: until the answer comes (the
+            link to the ledger then sends it again after every reconnection).
+    """
+
+    message: msgspec.Struct
+    deadline_s: float | None = None
+
+
+class LinkDown(msgspec.Struct, frozen=True, gc=False):
+    """A link could not bring an answer to ``message``: reason "disconnected", "late" or "full"."""
+
+    reason: str
+    message: msgspec.Struct
+
+
+class StepReport(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """How one step went; ``took_ms`` counts from the first question to the answer that was used."""
+
+    step: str
+    kind: AnswerKind
+    took_ms: float
+
+
+class Bid(msgspec.Struct, frozen=True, gc=False):
+    """A decision to bid: reserved, cleared and priced."""
+
+    key: str
+    lease_id: str
+    bid_micros: int
+    candidate: Candidate
+
+
+class Decided(msgspec.Struct, frozen=True, gc=False):
+    """The orchestrator's one answer to the gateway about one impression.
+
+    Attributes:
+        job_id: The gateway's number of this impression.
+        bid: The bid, or None.
+        reason: Why there is no bid ("" with a bid); a code of ``actors.fallbacks``.
+        steps: What each step did, in order of completion.
+        record: The decision record, encoded, to be written before the answer leaves.
+        candidate_count: How many candidates were eligible.
+        notes: Details for ``explain`` (reasons of fraud detector, chosen source, price).
+    """
+
+    job_id: int
+    bid: Bid | None
+    reason: str
+    steps: Sequence[StepReport]
+    record: bytes
+    candidate_count: int = 0
+    notes: Mapping[str, object] = {}
