@@ -1,0 +1,1 @@
+"""Who keeps the agents alive: specs, the supervisor, placements (cell, process), registry and fallback routes."""

@@ -1,0 +1,151 @@
+"""What a supervisor is told: child specifications and flags, as data, checked before anything starts.
+
+The vocabulary and the defaults are those of Erlang/OTP's ``supervisor`` (stdlib reference manual, "Child specification"
+and "Supervisor flags"), so that what is known about OTP trees holds here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from supervision.errors import SpecError
+
+Restart = Literal["permanent", "transient", "temporary"]
+Shutdown = int | Literal["brutal_kill", "infinity"]
+ChildType = Literal["worker", "supervisor"]
+Placement = Literal["light", "process"]
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one", "simple_one_for_one"]
+AutoShutdown = Literal["never", "any_significant", "all_significant"]
+
+WORKER_SHUTDOWN_MS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a child is made: ``factory(*args, **kwargs)`` returns a fresh actor.
+
+    For a child in its own process the factory and its arguments travel to that process, so they must be picklable.
+    """
+
+    factory: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, extra: tuple[Any, ...] = ()) -> Any:
+        """Make the actor; ``extra`` arguments (of a dynamic child) follow the fixed ones."""
+        return self.factory(*self.args, *extra, **self.kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """One child of a supervisor.
+
+    Attributes:
+        id: Unique among its siblings; the last part of the child's path.
+        start: How to make it.
+        restart: ``permanent`` always comes back, ``transient`` only after an abnormal end, ``temporary`` never.
+        shutdown: Milliseconds it may take to stop, ``brutal_kill`` or ``infinity``. ``None`` means the default:
+            5000 for a worker, ``infinity`` for a supervisor.
+        type: ``worker`` or ``supervisor``.
+        significant: Its end may end the supervisor (``auto_shutdown``).
+        placement: ``light`` (in the supervisor's cell) or ``process`` (an operating-system process of its own).
+        role: The name under which other actors of the cell find it in the registry.
+        mailbox_limit: Messages that may wait for it; more are refused.
+        linger_s: For a process: how long its loop stays with its own sockets before it looks at its supervisor.
+    """
+
+    id: str
+    start: Start
+    restart: Restart = "permanent"
+    shutdown: Shutdown | None = None
+    type: ChildType = "worker"
+    significant: bool = False
+    placement: Placement = "light"
+    role: str | None = None
+    mailbox_limit: int = 4096
+    linger_s: float = 0.0
+
+    @property
+    def stop_within(self) -> Shutdown:
+        """The shutdown value in force, defaults applied."""
+        if self.shutdown is not None:
+            return self.shutdown
+        return "infinity" if self.type == "supervisor" else WORKER_SHUTDOWN_MS
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorFlags:
+    """How a supervisor reacts: strategy, and at most ``intensity`` restarts in ``period_s`` seconds."""
+
+    strategy: Strategy = "one_for_one"
+    intensity: int = 1
+    period_s: int = 5
+    auto_shutdown: AutoShutdown = "never"
+
+
+def check_flags(flags: SupervisorFlags) -> None:
+    """Refuse flags that make no sense.
+
+    Raises:
+        SpecError: with ``code`` ``invalid_<field>`` and the offending value.
+    """
+    _one_of("strategy", flags.strategy, get_args(Strategy))
+    _natural("intensity", flags.intensity, least=0)
+    _natural("period", flags.period_s, least=1)
+    _one_of("auto_shutdown", flags.auto_shutdown, get_args(AutoShutdown))
+
+
+def check_spec(spec: object, auto_shutdown: AutoShutdown = "never") -> None:
+    """Refuse a child specification that makes no sense, alone or under ``auto_shutdown``.
+
+    Raises:
+        SpecError: ``invalid_child_spec``, ``invalid_<field>`` or ``bad_combination`` with the offending value.
+    """
+    if not isinstance(spec, ChildSpec):
+        raise SpecError("invalid_child_spec", spec)
+    if not callable(getattr(spec.start, "factory", None)):
+        raise SpecError("missing_start", spec.id)
+    _one_of("restart_type", spec.restart, get_args(Restart))
+    _check_shutdown(spec.shutdown)
+    _one_of("child_type", spec.type, get_args(ChildType))
+    _one_of("placement", spec.placement, get_args(Placement))
+    if not isinstance(spec.significant, bool):
+        raise SpecError("invalid_significant", spec.significant)
+    if spec.significant and spec.restart == "permanent":
+        raise SpecError("bad_combination", "restart=permanent+significant=true")
+    if spec.significant and auto_shutdown == "never":
+        raise SpecError("bad_combination", "auto_shutdown=never+significant=true")
+
+
+def check_specs(specs: Sequence[object], auto_shutdown: AutoShutdown = "never") -> None:
+    """Refuse a list of specifications if one is wrong or an id stands twice.
+
+    Raises:
+        SpecError: as :func:`check_spec`, or ``duplicate_child_name``.
+    """
+    seen: set[str] = set()
+    for spec in specs:
+        check_spec(spec, auto_shutdown)
+        assert isinstance(spec, ChildSpec)
+        if spec.id in seen:
+            raise SpecError("duplicate_child_name", spec.id)
+        seen.add(spec.id)
+
+
+def _check_shutdown(shutdown: object) -> None:
+    if shutdown is None or shutdown in ("brutal_kill", "infinity"):
+        return
+    if isinstance(shutdown, bool) or not isinstance(shutdown, int) or shutdown < 0:
+        raise SpecError("invalid_shutdown", shutdown)
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SpecError(f"invalid_{name}", value)
+
+
+def _natural(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SpecError(f"invalid_{name}", value)
