@@ -1,0 +1,238 @@
+"""Messages between processes, except money: inference, events, decisions.
+
+Frozen, versioned structs. A field is never renamed and never changes its type; a new one gets a
+default, so that old frames decode for ever (``tests/transport/golden`` holds one of each version).
+Between processes they travel as MessagePack maps; on the event socket also as JSON. Money has its
+own module, ``transport.money``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import msgspec
+
+from transport.errors import MalformedEventError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MESSAGES_VERSION = 1
+
+InferStatus = Literal["ok", "late", "error", "shed"]
+StepKind = Literal["live", "retried", "fallback"]
+Outcome = Literal["bid", "nobid"]
+
+
+# --- inference ---------------------------------------------------------------------------------
+
+
+class InferRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Ask ``model`` about one sequence.
+
+    ``deadline_s`` is on the machine's monotonic clock, which all processes of a node share; an
+    answer after it is worth nothing. ``tokens`` are event tokens, oldest first.
+    """
+
+    id: int
+    model: str
+    deadline_s: float
+    tokens: tuple[int, ...] = ()
+
+
+class InferBatch(msgspec.Struct, frozen=True, gc=False, tag="infer"):
+    """One frame to the inference process: everything asked in one loop turn."""
+
+    requests: tuple[InferRequest, ...]
+    version: int = MESSAGES_VERSION
+
+
+class InferAnswer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The answer to one ``InferRequest``; ``vector`` holds little-endian float32, "ok" only."""
+
+    id: int
+    status: InferStatus
+    vector: bytes = b""
+
+
+class InferAnswers(msgspec.Struct, frozen=True, gc=False, tag="inferred"):
+    """One frame from the inference process; answers in any order."""
+
+    answers: tuple[InferAnswer, ...]
+    version: int = MESSAGES_VERSION
+
+
+# --- what happened to a bid --------------------------------------------------------------------
+
+
+class _Event(
+    msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag=str.lower
+):
+    """Fields that every event has.
+
+    ``key`` is our bid id and ``token`` its signature (``transport.notices``); ``price_cpm`` is in
+    USD CPM, None where the exchange did not say; ``ts`` is Unix time in seconds, 0 = unknown.
+    """
+
+    key: str
+    request_id: str = ""
+    imp_id: str = ""
+    campaign_id: str = ""
+    creative_id: str = ""
+    lease_id: str = ""
+    price_cpm: float | None = None
+    ts: float = 0.0
+    token: str = ""
+    version: int = MESSAGES_VERSION
+
+
+class Win(_Event, frozen=True, gc=False):
+    """We won the auction; ``price_cpm`` is the clearing price."""
+
+
+class Loss(_Event, frozen=True, gc=False):
+    """We lost; ``loss_code`` is OpenRTB's loss reason, ``min_to_win_cpm`` what would have won."""
+
+    loss_code: int = 0
+    min_to_win_cpm: float | None = None
+
+
+class Billing(_Event, frozen=True, gc=False):
+    """The impression is billable at ``price_cpm``."""
+
+
+class Impression(_Event, frozen=True, gc=False):
+    """The ad was shown."""
+
+
+class Click(_Event, frozen=True, gc=False):
+    """The ad was clicked."""
+
+
+class Conversion(_Event, frozen=True, gc=False):
+    """The user did what the advertiser wants; ``value_micros`` is its worth, if known."""
+
+    value_micros: int | None = None
+
+
+Event = Win | Loss | Billing | Impression | Click | Conversion
+
+
+class EventAck(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The answer to an event; it leaves only after the event's money is booked."""
+
+    ok: bool
+    duplicate: bool = False
+    error: str | None = None
+    version: int = MESSAGES_VERSION
+
+
+# --- the decision log --------------------------------------------------------------------------
+
+
+class StepTaken(msgspec.Struct, frozen=True, gc=False):
+    """One step of a decision: who answered and how long it took."""
+
+    step: str
+    kind: StepKind
+    ms: float
+
+
+class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
+    """Everything that a learner or an auditor needs to know of one decision.
+
+    Money in micros of USD per impression; ``ts`` Unix seconds; ``propensity`` the probability with
+    which the creative was chosen; ``vector`` the interest vector used.
+    """
+
+    request_id: str
+    imp_id: str
+    ts: float
+    bidder: str
+    outcome: Outcome
+    reason: str = ""
+    nbr: int | None = None
+    campaign_id: str = ""
+    creative_id: str = ""
+    bid_micros: int = 0
+    floor_micros: int = 0
+    propensity: float = 0.0
+    predicted_ctr: float = 0.0
+    expected_value_micros: float = 0.0
+    key: str = ""
+    lease_id: str = ""
+    vector: tuple[float, ...] = ()
+    steps: tuple[StepTaken, ...] = ()
+    versions: dict[str, str] = {}
+    country: str = ""
+    device: str = ""
+    category: str = ""
+    user_hash: str = ""
+    version: int = MESSAGES_VERSION
+
+
+# --- codecs ------------------------------------------------------------------------------------
+
+encode: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
+"""Encode any message struct (also those of ``transport.money``) as a MessagePack frame."""
+
+_S = TypeVar("_S")
+_MSGPACK_MAP_STARTS = frozenset([*range(0x80, 0x90), 0xDE, 0xDF])
+
+
+def frame_decoder(kind: type[_S]) -> Callable[[bytes], _S]:
+    """Make the decoder of one frame type or of a tagged union of them.
+
+    Args:
+        kind: A struct type or a union of tagged ones.
+
+    Returns:
+        A function that raises ``MalformedEventError`` when a frame is not of that type.
+    """
+    decode = msgspec.msgpack.Decoder(kind).decode
+
+    def decode_frame(frame: bytes) -> _S:
+        try:
+            return decode(frame)
+        except msgspec.DecodeError as error:
+            raise MalformedEventError(f"frame is no {kind}: {error}") from error
+
+    return decode_frame
+
+
+decode_infer_batch = frame_decoder(InferBatch)
+decode_infer_answers = frame_decoder(InferAnswers)
+decode_decision = frame_decoder(DecisionRecord)
+
+_event_from_json = msgspec.json.Decoder(Event)
+_event_from_msgpack = msgspec.msgpack.Decoder(Event)
+_encode_json = msgspec.json.Encoder().encode
+
+
+def is_json(body: bytes) -> bool:
+    """Tell JSON text from MessagePack by the first byte (an object starts differently in each)."""
+    return not body or body[0] not in _MSGPACK_MAP_STARTS
+
+
+def decode_event(body: bytes) -> Event:
+    """Decode an event, JSON or MessagePack.
+
+    Raises:
+        MalformedEventError: It is no event; the message names the field.
+    """
+    decoder = _event_from_json if is_json(body) else _event_from_msgpack
+    try:
+        event: Event = decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedEventError(f"not an event: {error}") from error
+    return event
+
+
+def encode_event(event: Event, *, as_json: bool = False) -> bytes:
+    """Encode an event for the event socket or a topic."""
+    return _encode_json(event) if as_json else encode(event)
+
+
+def encode_ack(ack: EventAck, *, as_json: bool = False) -> bytes:
+    """Encode the answer to an event, in the format in which the event came."""
+    return _encode_json(ack) if as_json else encode(ack)

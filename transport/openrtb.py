@@ -1,0 +1,164 @@
+"""OpenRTB 2.5/2.6 in one place: request and answer types, and where moved fields are found.
+
+2.6 promoted privacy signals and the supply chain out of ``ext``; exchanges send either form, so
+these are read through the functions below, which look in both places.
+"""
+
+from __future__ import annotations
+
+from transport.openrtb_request import (
+    FIRST_PRICE,
+    SECOND_PRICE,
+    App,
+    Audio,
+    Banner,
+    BidRequest,
+    BidwrightExt,
+    Content,
+    Deal,
+    Device,
+    Dooh,
+    Format,
+    Geo,
+    Imp,
+    Native,
+    Pmp,
+    Publisher,
+    Quantity,
+    Regs,
+    RegsExt,
+    RequestExt,
+    Site,
+    Source,
+    SourceExt,
+    SupplyChain,
+    SupplyChainNode,
+    User,
+    UserExt,
+    Video,
+)
+from transport.openrtb_response import (
+    MTYPE_AUDIO,
+    MTYPE_BANNER,
+    MTYPE_NATIVE,
+    MTYPE_VIDEO,
+    NBR_BELOW_FLOOR,
+    NBR_BLOCKED_PUBLISHER,
+    NBR_CRAWLER,
+    NBR_INSUFFICIENT_TIME,
+    NBR_INVALID_REQUEST,
+    NBR_NO_BUDGET,
+    NBR_NO_CAMPAIGN,
+    NBR_NON_HUMAN,
+    NBR_OVERLOADED,
+    NBR_PROXY_IP,
+    NBR_TECHNICAL,
+    NBR_UNKNOWN,
+    NBR_UNMATCHED_USER,
+    NBR_UNSUPPORTED_DEVICE,
+    NBR_VETOED,
+    Bid,
+    BidResponse,
+    SeatBid,
+)
+
+__all__ = [
+    "FIRST_PRICE",
+    "MTYPE_AUDIO",
+    "MTYPE_BANNER",
+    "MTYPE_NATIVE",
+    "MTYPE_VIDEO",
+    "NBR_BELOW_FLOOR",
+    "NBR_BLOCKED_PUBLISHER",
+    "NBR_CRAWLER",
+    "NBR_INSUFFICIENT_TIME",
+    "NBR_INVALID_REQUEST",
+    "NBR_NON_HUMAN",
+    "NBR_NO_BUDGET",
+    "NBR_NO_CAMPAIGN",
+    "NBR_OVERLOADED",
+    "NBR_PROXY_IP",
+    "NBR_TECHNICAL",
+    "NBR_UNKNOWN",
+    "NBR_UNMATCHED_USER",
+    "NBR_UNSUPPORTED_DEVICE",
+    "NBR_VETOED",
+    "SECOND_PRICE",
+    "App",
+    "Audio",
+    "Banner",
+    "Bid",
+    "BidRequest",
+    "BidResponse",
+    "BidwrightExt",
+    "Content",
+    "Deal",
+    "Device",
+    "Dooh",
+    "Format",
+    "Geo",
+    "Imp",
+    "Native",
+    "Pmp",
+    "Publisher",
+    "Quantity",
+    "Regs",
+    "RegsExt",
+    "RequestExt",
+    "SeatBid",
+    "Site",
+    "Source",
+    "SourceExt",
+    "SupplyChain",
+    "SupplyChainNode",
+    "User",
+    "UserExt",
+    "Video",
+    "consent_of",
+    "gdpr_applies",
+    "supply_chain_of",
+    "us_privacy_of",
+    "wants_explanation",
+]
+
+
+def gdpr_applies(request: BidRequest) -> bool:
+    """Tell whether GDPR is in force (2.6 ``regs.gdpr``, else 2.5 ``regs.ext.gdpr``)."""
+    regs = request.regs
+    if regs is None:
+        return False
+    if regs.gdpr is not None:
+        return regs.gdpr == 1
+    return regs.ext is not None and regs.ext.gdpr == 1
+
+
+def us_privacy_of(request: BidRequest) -> str:
+    """Return the US privacy string from either place, or ""."""
+    regs = request.regs
+    if regs is None:
+        return ""
+    return regs.us_privacy or (regs.ext.us_privacy if regs.ext is not None else "")
+
+
+def consent_of(request: BidRequest) -> str:
+    """Return the TCF consent string from either place, or ""."""
+    user = request.user
+    if user is None:
+        return ""
+    return user.consent or (user.ext.consent if user.ext is not None else "")
+
+
+def supply_chain_of(request: BidRequest) -> SupplyChain | None:
+    """Return the supply chain from either place, or None."""
+    source = request.source
+    if source is None:
+        return None
+    if source.schain is not None:
+        return source.schain
+    return source.ext.schain if source.ext is not None else None
+
+
+def wants_explanation(request: BidRequest) -> bool:
+    """Tell whether ``ext.bidwright.explain`` is 1."""
+    ext = request.ext
+    return ext is not None and ext.bidwright is not None and ext.bidwright.explain == 1
