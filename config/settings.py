@@ -1,0 +1,323 @@
+"""Everything that can be set, as frozen types, with the place that each value comes from.
+
+A value is looked for in four layers, the later one wins: the package's ``default.toml``, the file
+given with ``--config``, the environment (``BIDWRIGHT_GATEWAY__PORT=7500``), the command line.
+An unknown key in any layer stops the start: a typo must not be found in the third hour.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from config.errors import ConfigError
+from config.layers import Layer, environment_layer, flatten, merge, nest, read_toml, table_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_FILE = Path(__file__).with_name("default.toml")
+
+_LAST_PORT = 65_535
+
+Port = Annotated[int, Field(ge=0, le=_LAST_PORT)]
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+def _absolute(path: Path) -> Path:
+    # A background node leaves the folder it was started in, so a relative path would move.
+    return path.expanduser().absolute()
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and closed to keys that it doesn't know."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+
+class NodeSettings(Section):
+    """The node as a whole."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")] = "node-1"
+    """Name of this node in logs, metrics and records."""
+    data_dir: Annotated[Path, AfterValidator(_absolute)] = Path("~/.local/share/bidwright")
+    """Folder for the ledger, the decision log and the node's own log."""
+    bidders: Annotated[int, Field(ge=1, le=64)] = 1
+    """Bidder processes, each with its own gateway ports."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of every random choice; 0 takes a fresh one at each start."""
+    admin_port: Port = 0
+    """Port of the actor system's administrator; 0 picks a free one."""
+    campaigns: str = ""
+    """Campaign file; empty means the sample campaigns of the package."""
+    profiles: str = ""
+    """Default-profile file; empty means the profiles of the package."""
+
+
+class GatewaySettings(Section):
+    """Where bid requests and events come in."""
+
+    host: str = "127.0.0.1"
+    """Address that the sockets listen on."""
+    port: Annotated[int, Field(ge=1, le=_LAST_PORT)] = 7400
+    """Port of bidder 1 for bid requests; bidder i listens on port + i - 1."""
+    event_port: Annotated[int, Field(ge=1, le=_LAST_PORT)] = 7300
+    """Port of bidder 1 for wins, losses and clicks; bidder i listens on event_port + i - 1."""
+    max_in_flight: Positive = 1024
+    """Requests of one bidder that may be undecided at one time; more get a quick no-bid."""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 262_144
+    """Largest request body that is read."""
+    default_tmax_ms: Positive = 100
+    """Time allowed for an answer when the request names none."""
+    network_margin_ms: Annotated[int, Field(ge=0)] = 10
+    """Part of the request's time kept for the network."""
+    min_time_ms: Annotated[int, Field(ge=0)] = 2
+    """With less time left than this a request gets a no-bid at once."""
+
+
+class StepShares(Section):
+    """The part of a decision's time that one step may take, each from 0 to 1."""
+
+    vet: Share = 0.1
+    """Is the traffic valid?"""
+    profile: Share = 0.35
+    """Who is the user?"""
+    fund: Share = 0.35
+    """Which campaigns may spend? Runs beside `profile`."""
+    select: Share = 0.2
+    """Which creative?"""
+    price: Share = 0.15
+    """At what price?"""
+    clear: Share = 0.1
+    """Do the hard rules allow it?"""
+    reserve: Share = 0.1
+    """Set the money aside."""
+
+
+class AgentSettings(Section):
+    """The agents of a bidder."""
+
+    mailbox_limit: Positive = 4096
+    """Messages that may wait for one agent; more go to the fallback."""
+    step_shares: StepShares = StepShares()
+    """Slices of the time of a decision."""
+    late_strikes: Positive = 20
+    """Late answers in a row after which an agent is given a rest."""
+    cool_off_s: Seconds = 0.25
+    """How long that rest is."""
+
+
+class MoneySettings(Section):
+    """Leases, reservations and caps; all amounts in micros of a US dollar per impression."""
+
+    lease_s: Seconds = 5.0
+    """How long a bidder may spend from a lease."""
+    win_window_s: Seconds = 30.0
+    """How long a win may come after its bid."""
+    lease_micros: Positive = 2_000_000
+    """Size of one lease."""
+    group_commit_ms: Annotated[int, Field(ge=0)] = 2
+    """How long the ledger may wait to commit several frames together."""
+    price_cap_micros: Positive = 50_000
+    """No bid is above this (50,000 is a CPM of $50)."""
+    unvetted_cap_micros: Positive = 2_000
+    """No bid on traffic that could not be vetted is above this."""
+
+
+class InferenceSettings(Section):
+    """Batched inference, one process a device."""
+
+    max_batch: Positive = 256
+    """Requests in one batch at most."""
+    max_delay_ms: Annotated[float, Field(ge=0)] = 1.0
+    """How long a request may wait for its batch to fill."""
+    threads: Positive = 1
+    """Processor threads of one inference process."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda:\d+)$")] = "auto"
+    """`auto`, `cpu` or `cuda:N`."""
+    max_queue: Positive = 4096
+    """Requests that may wait; more are shed."""
+
+
+class ProfilerSettings(Section):
+    """The user profiler and its cache."""
+
+    cache_users: Positive = 100_000
+    """Users whose vectors and events are kept."""
+    max_events: Annotated[int, Field(ge=1, le=200)] = 20
+    """Events of one user that the network reads."""
+    refresh_events: Positive = 4
+    """New events after which a cached vector is made again."""
+    vector_dim: Literal[16] = 16
+    """Length of an interest vector; fixed by the trained weights."""
+
+
+class RecorderSettings(Section):
+    """The decision log."""
+
+    segment_bytes: Annotated[int, Field(ge=4096)] = 8_388_608
+    """A segment is closed at this size."""
+    segment_s: Seconds = 10.0
+    """A segment is closed at this age."""
+    parquet_s: Seconds = 5.0
+    """How often closed segments are looked for and turned into Parquet."""
+
+
+class SupervisionSettings(Section):
+    """How failures are noticed and how often they are forgiven."""
+
+    heartbeat_s: Seconds = 0.2
+    """How often a process is asked whether it lives."""
+    hang_s: Seconds = 1.0
+    """A process silent for this long is killed and restarted."""
+    ready_timeout_s: Seconds = 15.0
+    """A child must be ready within this time."""
+    intensity: Annotated[int, Field(ge=0)] = 10
+    """Restarts that a supervisor allows within `period_s`."""
+    period_s: Seconds = 10.0
+    """The window in which restarts are counted."""
+
+
+class MetricsSettings(Section):
+    """Where statsd listens."""
+
+    enabled: bool = True
+    """Send metrics at all; harmless when nobody listens."""
+    statsd_host: str = "127.0.0.1"
+    """Host of the statsd server."""
+    statsd_port: Annotated[int, Field(ge=1, le=_LAST_PORT)] = 8125
+    """Port of the statsd server (UDP)."""
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]*$")] = "bidwright"
+    """First part of every metric's name."""
+    flush_s: Seconds = 0.5
+    """How often the aggregated numbers are sent."""
+
+
+class LogSettings(Section):
+    """The node's own log."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least important level that is written."""
+
+
+class Settings(Section):
+    """All settings of a node. Frozen; share it freely."""
+
+    node: NodeSettings = NodeSettings()
+    """The node as a whole."""
+    gateway: GatewaySettings = GatewaySettings()
+    """Where bid requests and events come in."""
+    agents: AgentSettings = AgentSettings()
+    """The agents of a bidder."""
+    money: MoneySettings = MoneySettings()
+    """Leases, reservations and caps."""
+    inference: InferenceSettings = InferenceSettings()
+    """Batched inference."""
+    profiler: ProfilerSettings = ProfilerSettings()
+    """The user profiler."""
+    recorder: RecorderSettings = RecorderSettings()
+    """The decision log."""
+    supervision: SupervisionSettings = SupervisionSettings()
+    """How failures are noticed."""
+    metrics: MetricsSettings = MetricsSettings()
+    """Where statsd listens."""
+    logs: LogSettings = LogSettings()
+    """The node's own log."""
+
+    @model_validator(mode="after")
+    def _ports_are_free_of_each_other(self) -> Self:
+        bids = set(self.gateway_ports)
+        events = set(self.event_ports)
+        if bids & events:
+            raise ValueError(
+                f"{self.node.bidders} bidders use ports {min(bids)} to {max(bids)} for requests and "
+                f"{min(events)} to {max(events)} for events: they overlap",
+            )
+        if max(bids | events) > _LAST_PORT:
+            raise ValueError(f"the last bidder's port would be above {_LAST_PORT}")
+        return self
+
+    @property
+    def gateway_ports(self) -> range:
+        """The ports for bid requests, bidder 1 first."""
+        return range(self.gateway.port, self.gateway.port + self.node.bidders)
+
+    @property
+    def event_ports(self) -> range:
+        """The ports for events, bidder 1 first."""
+        return range(self.gateway.event_port, self.gateway.event_port + self.node.bidders)
+
+
+def load_settings(
+    file: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read all layers and return the settings.
+
+    Args:
+        file: A TOML file with some of the sections of ``default.toml``.
+        overrides: Nested tables from the command line, ``{"node": {"bidders": 2}}``.
+        environment: Environment variables; the process's own by default.
+
+    Raises:
+        ConfigError: A file can't be read, a key is unknown or a value is out of its range; every
+            fault is listed with its place.
+    """
+    layer = _layers(file, overrides, environment)
+    try:
+        return Settings.model_validate(nest(layer.values))
+    except ValidationError as error:
+        problems = [_problem(dict(fault), layer.sources) for fault in error.errors()]
+        raise ConfigError("the settings are not valid:", problems) from error
+
+
+def origins(
+    file: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, tuple[object, str]]:
+    """Return every setting by dotted name, with its value and where that comes from.
+
+    Raises:
+        ConfigError: As :func:`load_settings`.
+    """
+    settings = load_settings(file, overrides, environment)
+    sources = _layers(file, overrides, environment).sources
+    flat = flatten(settings.model_dump(mode="json"))
+    return {name: (value, sources.get(name, "default")) for name, value in flat.items()}
+
+
+def _layers(
+    file: Path | None,
+    overrides: Mapping[str, object] | None,
+    environment: Mapping[str, str] | None,
+) -> Layer:
+    layers = [table_layer(read_toml(DEFAULT_FILE), "default")]
+    if file is not None:
+        layers.append(table_layer(read_toml(file), f"file {file}"))
+    layers.append(environment_layer(os.environ if environment is None else environment))
+    layers.append(table_layer(overrides or {}, "command line"))
+    return merge(layers)
+
+
+def _problem(fault: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+    name = ".".join(str(part) for part in fault["loc"])
+    if not name:
+        return str(fault["msg"])
+    # A table where a value should be has no source of its own, but its entries have.
+    inside = (source for key, source in sources.items() if key.startswith(f"{name}."))
+    source = sources.get(name) or next(inside, "default")
+    if fault["type"] == "extra_forbidden":
+        return f"{name}: no such setting ({source}); `bidwright config show` lists them all"
+    return f"{name}: {fault['msg']}, got {fault['input']!r} ({source})"
