@@ -1,0 +1,304 @@
+"""Wire format of money: what bidders and the ledger say to each other.
+
+Principle: every request can be delivered twice, late or out of order without moving money twice.
+A lease is asked for under a ``request_id``, a settlement is booked under its ``key``, and a return
+states the *total* given back so far, so repeating any of them is harmless. One frame carries many
+messages; the reply frame carries exactly one answer per message, in the same order.
+
+All amounts are integer micros of USD per impression (``cpm * 1000``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from transport.errors import TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MONEY_VERSION: Final = 1
+#: A frame never holds more messages than this, on either side.
+MAX_MESSAGES: Final = 4096
+
+Micros: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000_000)]
+Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+#: May be empty: a notice whose lease nobody remembers.
+MaybeId: TypeAlias = Annotated[str, msgspec.Meta(max_length=512)]
+
+SettleStatus: TypeAlias = Literal[
+    "settled", "duplicate", "late", "unfunded", "unknown_lease", "over_bid"
+]
+DenyReason: TypeAlias = Literal["unknown_campaign", "inactive", "exhausted", "all_leased", "stale"]
+
+
+class MoneyFrameError(TransportError):
+    """A money frame can't be read: not ours, too new or too large. Drop it and count it."""
+
+
+# --- Requests: bidder -> ledger ---------------------------------------------------------------
+
+
+class LeaseRequest(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """Ask for a short lease of a campaign's budget. Repeating a ``request_id`` repeats the grant.
+
+    The bidder counts the lease's life from the moment it first *sent* this request.
+    """
+
+    request_id: Id
+    bidder: Id
+    campaign_id: Id
+    micros: Micros
+
+
+class LeaseReturn(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """Give money of a lease back.
+
+    ``returned_micros`` is the total returned of this lease so far, never a difference, so that
+    a repeated or overtaken return can't give the same money back twice.
+    """
+
+    lease_id: Id
+    returned_micros: Micros
+
+
+class Settle(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """Book a won impression at its clearing price, once per ``key``.
+
+    ``bid_micros`` is what we offered (0: not known); no more than that is ever booked.
+    """
+
+    key: Id
+    campaign_id: Id
+    lease_id: MaybeId
+    price_micros: Micros
+    bid_micros: Micros = 0
+
+
+class Release(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """Say that the impression ``key`` was lost. The ledger passes it on to the lease's owner.
+
+    Only the owner knows whether the reservation still stands, so only the owner frees it;
+    the money of a dead owner comes back when the lease's win window is over.
+    """
+
+    key: Id
+    campaign_id: Id
+    lease_id: MaybeId
+
+
+MoneyRequest: TypeAlias = LeaseRequest | LeaseReturn | Settle | Release
+
+
+# --- Replies: ledger -> bidder ----------------------------------------------------------------
+
+
+class LeaseGranted(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """A lease of ``micros`` (at most what was asked), good for ``lease_s`` from the sending.
+
+    ``remaining_micros`` of ``budget_micros`` is what the campaign may still lease after this.
+    """
+
+    request_id: Id
+    lease_id: Id
+    campaign_id: Id
+    micros: Micros
+    lease_s: float
+    win_window_s: float
+    remaining_micros: Micros
+    budget_micros: Micros
+
+
+class LeaseDenied(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """No money now. ``exhausted``: all settled; ``all_leased``: some may come back, ask later."""
+
+    request_id: Id
+    campaign_id: Id
+    reason: DenyReason
+    retry_after_s: float = 1.0
+    remaining_micros: Micros = 0
+    budget_micros: Micros = 0
+
+
+class LeaseReturned(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The ledger has taken back ``returned_micros`` of the lease in total."""
+
+    lease_id: Id
+    returned_micros: Micros
+
+
+class SettleAck(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """What became of a settlement; it is on disk when this is sent.
+
+    ``settled``: booked on its lease. ``late``: its lease was closed, booked from free budget.
+    ``unfunded``: recorded, but no budget left, nothing booked. ``over_bid``: the price was above
+    our bid, booked at the bid. ``unknown_lease``: no such lease, booked from free budget if
+    ``booked_micros`` says so. ``duplicate``: known already; ``booked_micros`` is the first booking.
+    """
+
+    key: Id
+    status: SettleStatus
+    booked_micros: Micros = 0
+
+
+class ReleaseAck(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The release was passed on."""
+
+    key: Id
+
+
+class MoneyRefused(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The ledger could not read the frame; nothing in it has happened."""
+
+    error: str
+
+
+MoneyReply: TypeAlias = (
+    LeaseGranted | LeaseDenied | LeaseReturned | SettleAck | ReleaseAck | MoneyRefused
+)
+
+
+# --- Notices: ledger -> everyone, over PUB/SUB (topic ``money``) --------------------------------
+
+MONEY_TOPIC: Final = b"money"
+
+
+class SettledNotice(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """A win was booked (or, with ``booked_micros`` 0, recorded as unfunded)."""
+
+    key: Id
+    campaign_id: Id
+    lease_id: MaybeId
+    booked_micros: Micros
+
+
+class ReleasedNotice(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """An impression was lost; whoever reserved for it may use the money again."""
+
+    key: Id
+    campaign_id: Id
+    lease_id: MaybeId
+
+
+class LeaseClosed(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The lease's win window is over and ``freed_micros`` went back to the campaign."""
+
+    lease_id: Id
+    campaign_id: Id
+    freed_micros: Micros
+
+
+class BudgetExhausted(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The campaign's whole budget is settled."""
+
+    campaign_id: Id
+    settled_micros: Micros
+    budget_micros: Micros
+
+
+MoneyNotice: TypeAlias = SettledNotice | ReleasedNotice | LeaseClosed | BudgetExhausted
+
+
+# --- Frames -----------------------------------------------------------------------------------
+
+
+class _Requests(msgspec.Struct, frozen=True):
+    messages: tuple[MoneyRequest, ...]
+    version: int = MONEY_VERSION
+
+
+class _Replies(msgspec.Struct, frozen=True):
+    messages: tuple[MoneyReply, ...]
+    version: int = MONEY_VERSION
+
+
+class _Notices(msgspec.Struct, frozen=True):
+    messages: tuple[MoneyNotice, ...]
+    version: int = MONEY_VERSION
+
+
+_AnyFrame = TypeVar("_AnyFrame", _Requests, _Replies, _Notices)
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_requests: Final = msgspec.msgpack.Decoder(_Requests).decode
+_decode_replies: Final = msgspec.msgpack.Decoder(_Replies).decode
+_decode_notices: Final = msgspec.msgpack.Decoder(_Notices).decode
+
+
+def encode_requests(messages: Sequence[MoneyRequest]) -> bytes:
+    """Pack requests into one frame. At most ``MAX_MESSAGES``."""
+    _check_count(len(messages))
+    return _encode(_Requests(tuple(messages)))
+
+
+def decode_requests(body: bytes) -> tuple[MoneyRequest, ...]:
+    """Unpack a frame of requests.
+
+    Raises:
+        MoneyFrameError: The frame is not ours, too new, too large or holds an impossible amount.
+    """
+    try:
+        frame = _decode_requests(body)
+    except msgspec.DecodeError as error:
+        raise _unreadable("requests", error) from error
+    return _checked(frame).messages
+
+
+def encode_replies(messages: Sequence[MoneyReply]) -> bytes:
+    """Pack replies, one per request and in its order, into one frame."""
+    _check_count(len(messages))
+    return _encode(_Replies(tuple(messages)))
+
+
+def decode_replies(body: bytes) -> tuple[MoneyReply, ...]:
+    """Unpack a frame of replies.
+
+    Raises:
+        MoneyFrameError: As for ``decode_requests``.
+    """
+    try:
+        frame = _decode_replies(body)
+    except msgspec.DecodeError as error:
+        raise _unreadable("replies", error) from error
+    return _checked(frame).messages
+
+
+def encode_notices(messages: Sequence[MoneyNotice]) -> bytes:
+    """Pack notices of one burst into one frame. At most ``MAX_MESSAGES``."""
+    _check_count(len(messages))
+    return _encode(_Notices(tuple(messages)))
+
+
+def decode_notices(body: bytes) -> tuple[MoneyNotice, ...]:
+    """Unpack a frame of notices.
+
+    Raises:
+        MoneyFrameError: As for ``decode_requests``.
+    """
+    try:
+        frame = _decode_notices(body)
+    except msgspec.DecodeError as error:
+        raise _unreadable("notices", error) from error
+    return _checked(frame).messages
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_MESSAGES:
+        raise MoneyFrameError(
+            f"{count} money messages in one frame, at most {MAX_MESSAGES}: split the burst"
+        )
+
+
+def _checked(frame: _AnyFrame) -> _AnyFrame:
+    if frame.version > MONEY_VERSION:
+        raise MoneyFrameError(
+            f"money frame of version {frame.version}, we read up to {MONEY_VERSION}: upgrade us"
+        )
+    _check_count(len(frame.messages))
+    return frame
+
+
+def _unreadable(what: str, error: msgspec.DecodeError) -> MoneyFrameError:
+    return MoneyFrameError(f"not a frame of money {what}: {error}; check both sides' versions")
