@@ -1,0 +1,35 @@
+"""Time, handed in: the real monotonic clock, and a virtual one that a test moves by hand."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Seconds that never run backwards; the origin means nothing."""
+
+    def __call__(self) -> float:
+        """Return the present moment in seconds."""
+
+
+class VirtualClock:
+    """A clock that stands still until :meth:`advance` moves it; a cell that is given one jumps from timer to timer."""
+
+    def __init__(self, now_s: float = 0.0) -> None:
+        self._now_s = now_s
+
+    def __call__(self) -> float:
+        """Return the present virtual moment in seconds."""
+        return self._now_s
+
+    def advance(self, delta_s: float) -> None:
+        """Move on by ``delta_s`` seconds, which must not be negative."""
+        if delta_s < 0:
+            raise ValueError(f"time runs forward only, not by {delta_s} s")
+        self._now_s += delta_s
+
+
+def monotonic_clock() -> Clock:
+    """Return the machine's monotonic clock (shared by all processes of one machine)."""
+    return time.monotonic

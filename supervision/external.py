@@ -1,0 +1,114 @@
+"""The outside of a cell: Thespian's ``ActorSystem`` calls ``tell``, ``ask``, ``listen`` and ``shutdown`` here."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from thespian.actors import ActorExitRequest, InvalidActorAddress, ThespianGeneration
+
+from supervision.messages import StopRequest
+from supervision.ref import Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+
+OUTSIDE_LIMIT = 100_000
+
+
+class _Outside:
+    """Stands where an actor would: messages to the outside wait in its mailbox for ``listen``."""
+
+    def receiveMessage(self, message: object, sender: object) -> None:
+        """Never called: the outside is not scheduled."""
+        raise AssertionError("the outside of a cell is not an actor")
+
+
+class ExternalCalls:
+    """The system-base interface of Thespian, and its names and capabilities."""
+
+    if TYPE_CHECKING:
+
+        def create(
+            self, actor_class: Any, parent: Ref | None, requirements: object, global_name: str | None
+        ) -> Ref:
+            """See the cell."""
+
+        def run(self, max_s: float | None = None, until: Callable[[], bool] | None = None) -> bool:
+            """See the cell."""
+
+        def end(self, ref: Ref, reason: Any) -> None:
+            """See the cell."""
+
+    def __init__(self) -> None:
+        self.global_names: dict[str, Ref] = {}
+        self.primaries: dict[Ref, None] = {}
+        self.capabilities: dict[str, object] = {
+            "Python Version": tuple(sys.version_info),
+            "Thespian Generation": ThespianGeneration,
+            "Thespian ActorSystem Name": "cell",
+            "Thespian ActorSystem Version": 1,
+            "Thespian Watch Supported": True,
+        }
+        self.outside = self._outside("outside")
+
+    def _outside(self, name: str) -> Ref:
+        cell: Any = self
+        ref = Ref(cell, name, None, OUTSIDE_LIMIT)
+        ref.actor = _Outside()
+        ref.scheduled = True  # so that it is never put into the run queue
+        return ref
+
+    def newPrimaryActor(
+        self, actor_class: Any, requirements: object, global_name: str | None, source_hash: object = None
+    ) -> Ref:
+        """Make an actor that has no parent."""
+        return self.create(actor_class, None, requirements, global_name)
+
+    def tell(self, address: object, message: object) -> None:
+        """Send from outside and serve the cell until it is idle for the moment."""
+        self._post(self.outside, address, message)
+        self.run(0.0)
+
+    def ask(self, address: object, message: object, timeout: timedelta | float | None) -> Any:
+        """Send from outside and return the next message to the outside, or ``None`` after ``timeout``."""
+        self._post(self.outside, address, message)
+        return self.listen(timeout)
+
+    def listen(self, timeout: timedelta | float | None) -> Any:
+        """Serve the cell until a message to the outside comes; ``None`` if none came in time."""
+        mailbox = self.outside.mailbox
+        seconds = timeout if timeout is None or isinstance(timeout, int | float) else timeout.total_seconds()
+        self.run(seconds, until=lambda: bool(mailbox))
+        return mailbox.popleft()[0] if mailbox else None
+
+    @staticmethod
+    def _post(sender: Ref, address: object, message: object) -> None:
+        if not isinstance(address, Ref):
+            raise InvalidActorAddress(address, "not an address in this cell")
+        if isinstance(message, ActorExitRequest):
+            address.signal(StopRequest(), sender)
+        else:
+            sender.post(address, message)
+
+    def external_clone(self) -> ExternalCalls:
+        """A cell belongs to one thread, so its private context is the cell itself."""
+        return self
+
+    def exit_context(self) -> None:
+        """Leave a private context: nothing to give back."""
+
+    def update_capability(self, name: str, value: object = None) -> None:
+        """Set a capability, or remove it with ``None``."""
+        if value is None:
+            self.capabilities.pop(name, None)
+        else:
+            self.capabilities[name] = value
+
+    updateCapability = update_capability
+
+    def shutdown(self) -> None:
+        """End every actor that has no parent, and so all."""
+        for ref in tuple(self.primaries):
+            self.end(ref, "shutdown")

@@ -1,0 +1,127 @@
+"""The messages of the runtime itself: what supervisors, cells and actors tell each other about life and death.
+
+They travel in a mailbox's system lane and so overtake work. Reasons follow OTP: ``normal``, ``shutdown`` and
+``("shutdown", detail)`` are clean ends, everything else is abnormal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from thespian.actors import ActorAddress, ChildActorExited
+
+Reason = Any
+"""Why an actor ended: a string, or a tuple that starts with one."""
+
+
+def is_clean(reason: Reason) -> bool:
+    """Tell whether an end for ``reason`` is no failure (OTP: ``normal``, ``shutdown``, ``{shutdown, _}``)."""
+    if isinstance(reason, tuple):
+        return bool(reason) and reason[0] == "shutdown"
+    return reason in ("normal", "shutdown")
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """To whoever waits for an answer of ``address``: it ended, or never took the question.
+
+    Attributes:
+        address: The actor that will not answer.
+        reason: Its exit reason, ``noproc`` if it was dead already, ``overloaded`` if its mailbox was full.
+    """
+
+    address: ActorAddress
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStarted:
+    """To a supervisor: the child has run its ``on_start``; ``info`` is what that handed back, if anything."""
+
+    address: ActorAddress
+    info: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChildDeclined:
+    """To a supervisor: the child's ``on_start`` raised ``IgnoreStart``; it is gone, and that is no failure."""
+
+    address: ActorAddress
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFailed:
+    """To a supervisor: the child could not be made or its ``on_start`` failed; it never lived."""
+
+    address: ActorAddress | None
+    reason: Reason
+    detail: str = ""
+
+
+class ChildExited(ChildActorExited):  # type: ignore[misc]
+    """To a parent: a child that had lived has ended. A ``ChildActorExited`` that knows why."""
+
+    def __init__(self, address: ActorAddress, reason: Reason, detail: str = "") -> None:
+        super().__init__(address)
+        self.address = address
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """A polite request to end with ``reason``; ``on_stop`` runs first."""
+
+    reason: Reason = "shutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class StartChild:
+    """To a dynamic supervisor: start one more child with these further arguments.
+
+    The sender is told ``Down`` if the child ends before its first message to the sender.
+    """
+
+    args: tuple[Any, ...] = ()
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """To a supervisor: one of its operations by name; it answers ``CallResult`` with the same ``number``.
+
+    Operations: ``start_child``, ``terminate_child``, ``restart_child``, ``delete_child``, ``which_children``,
+    ``count_children``, ``get_childspec``, ``change_specs``.
+    """
+
+    operation: str
+    args: tuple[Any, ...] = ()
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """A supervisor's answer to the ``Call`` of that ``number``."""
+
+    number: int
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A supervisor's structured report (OTP: supervisor, context, reason, offender).
+
+    Attributes:
+        supervisor: Path of the supervisor.
+        context: ``start_error``, ``child_terminated``, ``shutdown_error``, ``shutdown`` or ``progress``.
+        reason: Why.
+        offender: The child it is about: id, restart, shutdown, type, incarnation.
+        detail: A traceback, where there is one.
+    """
+
+    supervisor: str
+    context: str
+    reason: Reason
+    offender: dict[str, Any] = field(default_factory=dict)
+    detail: str = ""

@@ -1,0 +1,29 @@
+"""What a supervisor needs from its surroundings to have children in other processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from supervision.messages import Reason
+    from supervision.ref import Ref
+    from supervision.specs import ChildSpec
+
+
+class ProcessChild(Protocol):
+    """One operating-system process that runs one child."""
+
+    pid: int
+
+
+class ProcessPort(Protocol):
+    """Starts and ends processes; its news (started, failed, exited) come to ``supervisor``'s system lane."""
+
+    def start(self, supervisor: Ref, spec: ChildSpec, path: str) -> ProcessChild:
+        """Fork a process for ``spec``."""
+
+    def stop(self, child: ProcessChild, reason: Reason) -> None:
+        """Ask it to end politely."""
+
+    def kill(self, child: ProcessChild, reason: Reason = "killed") -> None:
+        """End it at once; its exit is reported with ``reason``."""

@@ -1,0 +1,204 @@
+"""A light actor's address, mailbox and control block in one object, so that a message costs one append.
+
+Others hold a :class:`Ref` as the actor's address and use it for nothing but sending. The cell alone touches the rest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from thespian.actors import (
+    ActorAddress,
+    ActorExitRequest,
+    InvalidActorAddress,
+)
+
+from supervision.messages import Down, StopRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+
+    from supervision.cell import Cell
+
+
+class Timer:
+    """One wake-up that is due once; :meth:`cancel` forgets it."""
+
+    __slots__ = ("due_s", "payload", "ref")
+
+    def __init__(self, ref: Ref, due_s: float, payload: object) -> None:
+        self.ref: Ref | None = ref
+        self.due_s = due_s
+        self.payload = payload
+
+    def cancel(self) -> None:
+        """Forget the wake-up; harmless when it has happened already."""
+        self.ref = None
+
+
+class Ref(ActorAddress):  # type: ignore[misc]
+    """The address of one incarnation of a light actor; it stays the address of the dead.
+
+    It is also what Thespian's ``Actor`` calls ``_myRef``: the actor's way into its system.
+
+    Attributes:
+        cell: The cell it lives in.
+        name: Its name among its siblings.
+        parent: The actor that made it, ``None`` for the root and for the world outside.
+        actor: The actor object, ``None`` before its start and after its end.
+        mailbox: ``(message, sender)`` pairs that wait.
+        limit: The mailbox's bound.
+    """
+
+    # Rarely set, so kept on the class: making a Ref must stay cheap, there is one for each impression.
+    suspended = False
+    starting = False
+    begun = False
+    quiet = False
+    receive: Callable[[Any, Any], Any] | None = None
+    system: deque[tuple[Any, Ref | None]] | None = None
+    waiters: dict[Ref, int] | None = None
+    children: dict[Ref, None] | None = None
+    watched: frozenset[int] = frozenset()
+    ready_fds: list[int] | None = None
+    handled = 0
+    dropped = 0
+    exit_reason: Any = None
+    globalName = ""
+
+    def __init__(self, cell: Cell, name: str, parent: Ref | None, limit: int) -> None:
+        # ActorAddress.__init__ only stores a string that we can derive; a hot path leaves it out.
+        self.cell = cell
+        self.name = name
+        self.parent = parent
+        self.limit = limit
+        self.actor: Any = None
+        self.mailbox: deque[tuple[Any, Ref | None]] = deque()
+        self.scheduled = False
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+
+    @property
+    def path(self) -> str:
+        """The names from the root down, joined by ``/``."""
+        names = [self.name]
+        parent = self.parent
+        while parent is not None:
+            names.append(parent.name)
+            parent = parent.parent
+        return "/".join(reversed(names))
+
+    @property
+    def addressDetails(self) -> str:
+        """Thespian's name for what an address shows."""
+        return self.path
+
+    @property
+    def actorAddressString(self) -> str:
+        """Thespian's name for the address as text."""
+        return self.path
+
+    def __str__(self) -> str:
+        return f"ActorAddr-{self.path}"
+
+    __repr__ = __str__
+
+    @property
+    def address(self) -> Ref:
+        """The actor's own address, as Thespian asks for it."""
+        return self
+
+    # -- what the actor does through it -------------------------------------------------------------------------
+
+    def post(self, target: Ref, message: object) -> bool:
+        """Put ``message`` into ``target``'s mailbox; false if it is dead or full (counted as a dead letter)."""
+        waiters = self.waiters
+        if waiters and target in waiters:
+            self._answered(waiters, target)
+        if target.actor is None:
+            target.cell.dead_letters += 1
+            return False
+        mailbox = target.mailbox
+        if len(mailbox) >= target.limit:
+            target.dropped += 1
+            return False
+        mailbox.append((message, self))
+        if not target.scheduled:
+            target.scheduled = True
+            target.cell.ready.append(target)
+        return True
+
+    def ask(self, target: Ref, message: object) -> bool:
+        """Post, and be told ``Down`` if ``target`` ends before it next posts to this actor, or cannot take it."""
+        if self.post(target, message):
+            waiters = target.waiters
+            if waiters is None:
+                waiters = target.waiters = {}
+            waiters[self] = waiters.get(self, 0) + 1
+            return True
+        reason = "noproc" if target.actor is None else "overloaded"
+        self.signal(Down(target, reason), target)
+        return False
+
+    @staticmethod
+    def _answered(waiters: dict[Ref, int], asker: Ref) -> None:
+        left = waiters[asker] - 1
+        if left:
+            waiters[asker] = left
+        else:
+            del waiters[asker]
+
+    def signal(self, message: object, sender: Ref | None = None) -> None:
+        """Put ``message`` into this actor's own system lane, ahead of all work; the lane has no bound."""
+        if self.actor is None:
+            return
+        if self.system is None:
+            self.system = deque()
+        self.system.append((message, sender))
+        self.schedule()
+
+    def schedule(self) -> None:
+        """See to it that the cell looks at this actor."""
+        if not self.scheduled:
+            self.scheduled = True
+            self.cell.ready.append(self)
+
+    # -- the rest of what Thespian's Actor expects --------------------------------------------------------------
+
+    def actor_send(self, target: ActorAddress, message: object) -> None:
+        """Send as a plain Thespian actor does; an ``ActorExitRequest`` becomes a polite stop."""
+        if not isinstance(target, Ref):
+            raise InvalidActorAddress(target, "not an address in this cell")
+        if isinstance(message, ActorExitRequest):
+            target.signal(StopRequest(), self)
+        else:
+            self.post(target, message)
+
+    def createActor(
+        self,
+        actor_class: Any,
+        requirements: object = None,
+        global_name: str | None = None,
+        source_hash: object = None,
+    ) -> Ref:
+        """Make a child, as Thespian's ``createActor``; what it makes is alive when this returns."""
+        return self.cell.create(actor_class, self, requirements, global_name)
+
+    def wakeupAfter(self, period: timedelta | float, payload: object = None) -> None:
+        """Ask for a ``WakeupMessage`` after ``period``."""
+        seconds = period if isinstance(period, int | float) else period.total_seconds()
+        self.cell.wake_after(self, seconds, payload)
+
+    def handleDeadLetters(self, address: ActorAddress, enable: bool) -> None:  # noqa: FBT001 - Thespian's signature
+        """Dead letters are counted by the cell and not handed on."""
+
+    def notifyOnSystemRegistrationChanges(self, address: ActorAddress, enable: bool) -> None:  # noqa: FBT001
+        """A cell is in no convention, so there is nothing to hear of."""
+
+    def updateCapability(self, name: str, value: object = None) -> None:
+        """Set (or, with ``None``, remove) one of the cell's capabilities."""
+        self.cell.update_capability(name, value)

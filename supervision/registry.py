@@ -1,0 +1,108 @@
+"""Who plays a role just now: a role resolves to its live agent, or to nobody, and then its fallback answers.
+
+A route is closed while its agent is down, suspended or overloaded, and for a short cool-off after too many late answers
+in a row. After the cool-off one question is let through as a probe, so that recovery is noticed without an operator
+(the half-open state of a circuit breaker; Nygard, "Release It!", ch. 5).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from supervision.cell import Ref
+    from supervision.clock import Clock
+
+
+class Route:
+    """The way to the one actor that plays ``role``.
+
+    Attributes:
+        role: The name that others use.
+        ref: The actor bound to it, dead or alive, or ``None`` before there was one.
+        queue_limit: From this many waiting messages on the agent counts as overloaded.
+    """
+
+    __slots__ = ("_clock", "_closed_until_s", "_strikes", "cool_off_s", "queue_limit", "ref", "role", "strike_limit")
+
+    def __init__(self, role: str, clock: Clock, *, strike_limit: int = 20, cool_off_s: float = 0.25) -> None:
+        self.role = role
+        self.ref: Ref | None = None
+        self.queue_limit = 1024
+        self.strike_limit = strike_limit
+        self.cool_off_s = cool_off_s
+        self._clock = clock
+        self._strikes = 0
+        self._closed_until_s = 0.0
+
+    @property
+    def address(self) -> Ref | None:
+        """The live agent, or ``None`` while it is down, suspended, overloaded or late."""
+        ref = self.ref
+        if ref is None or ref.actor is None or ref.suspended or len(ref.mailbox) >= self.queue_limit:
+            return None
+        if self._closed_until_s and not self._may_probe():
+            return None
+        return ref
+
+    def _may_probe(self) -> bool:
+        """Let one question through after the cool-off; its answer opens the route, its lateness closes it again."""
+        now_s = self._clock()
+        if now_s < self._closed_until_s:
+            return False
+        self._closed_until_s = now_s + self.cool_off_s
+        return True
+
+    def answered(self) -> None:
+        """Note an answer in time: the agent is well."""
+        self._strikes = 0
+        self._closed_until_s = 0.0
+
+    def strike(self) -> None:
+        """Note a late or missing answer; too many in a row close the route for the cool-off."""
+        self._strikes += 1
+        if self._strikes >= self.strike_limit:
+            self._closed_until_s = self._clock() + self.cool_off_s
+
+    def bind(self, ref: Ref) -> None:
+        """Give the role to a fresh agent, which starts with a clean slate."""
+        self.ref = ref
+        self.answered()
+
+
+class Registry:
+    """All routes of one cell, by role; asking for an unknown role makes its (closed) route."""
+
+    def __init__(self, clock: Clock, *, strike_limit: int = 20, cool_off_s: float = 0.25) -> None:
+        self._clock = clock
+        self._strike_limit = strike_limit
+        self._cool_off_s = cool_off_s
+        self._routes: dict[str, Route] = {}
+
+    def configure(self, *, strike_limit: int, cool_off_s: float) -> None:
+        """Set the patience of routes, present and future: late answers in a row, and the pause after them."""
+        self._strike_limit = strike_limit
+        self._cool_off_s = cool_off_s
+        for route in self._routes.values():
+            route.strike_limit = strike_limit
+            route.cool_off_s = cool_off_s
+
+    def route(self, role: str) -> Route:
+        """Return the route of ``role``; it stays the same object when agents come and go."""
+        route = self._routes.get(role)
+        if route is None:
+            route = Route(role, self._clock, strike_limit=self._strike_limit, cool_off_s=self._cool_off_s)
+            self._routes[role] = route
+        return route
+
+    def address(self, role: str) -> Ref | None:
+        """Return the live agent of ``role`` or ``None``."""
+        return self.route(role).address
+
+    def bind(self, role: str, ref: Ref) -> None:
+        """Give ``role`` to ``ref``."""
+        self.route(role).bind(ref)
+
+    def roles(self) -> dict[str, Route]:
+        """Return all routes by role."""
+        return dict(self._routes)
