@@ -96,6 +96,11 @@ class NodePaths:
         return self.data_dir / "node.json"
 
     @property
+    def settings_file(self) -> Path:
+        """The settings that the node was last started with, as JSON."""
+        return self.data_dir / "settings.json"
+
+    @property
     def lock_file(self) -> Path:
         """Locked (flock) by the node for as long as it lives, so that there is only one."""
         return self.data_dir / "node.lock"

@@ -240,8 +240,8 @@ class Settings(Section):
         events = set(self.event_ports)
         if bids & events:
             raise ValueError(
-                f"{self.node.bidders} bidders use ports {min(bids)} to {max(bids)} for requests and "
-                f"{min(events)} to {max(events)} for events: they overlap",
+                f"{self.node.bidders} bidders use ports {min(bids)}-{max(bids)} for requests and "
+                f"{min(events)}-{max(events)} for events: they overlap",
             )
         if max(bids | events) > _LAST_PORT:
             raise ValueError(f"the last bidder's port would be above {_LAST_PORT}")
