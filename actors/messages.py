@@ -1,9 +1,10 @@
 """Messages inside a bidder's cell: what the agents of one decision say to each other.
 
-Principle: a closed set of frozen types, one question and one answer per step of a decision. A question
-carries its own ``deadline_s`` (the cell's clock, seconds) and ``attempt`` (1, or 2 for the one retry);
-an answer's type alone says which step it belongs to, because every impression has its own
-orchestrator. They never leave the process, so arrays travel by reference; nobody may change one.
+Principle: a closed set of frozen types, one question and one answer per step of a decision. A
+question carries its own ``deadline_s`` (the cell's clock, seconds) and ``attempt`` (1, or 2 for the
+one retry); an answer's type alone says which step it belongs to, because every impression has its
+own orchestrator. They never leave the process, so arrays travel by reference and nobody may change
+one.
 
 Money is integer micros of USD per impression. The asker of any question may instead hear
 ``supervision.Down`` when the asked actor is gone.
@@ -11,18 +12,16 @@ Money is integer micros of USD per impression. The asker of any question may ins
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from models.eligibility import Candidate
-    from models.opportunity import Opportunity
+from models.eligibility import Candidate
+from models.opportunity import Opportunity
+from transport.messages import StepTaken
 
 AnswerKind = Literal["live", "retried", "fallback"]
 """How a step got its answer: at the first attempt, at the second, or from its fallback."""
@@ -53,10 +52,14 @@ class Profile(msgspec.Struct, frozen=True, gc=False):
 
 
 class Profiled(msgspec.Struct, frozen=True, gc=False):
-    """An interest vector, float32, shape ``(vector_dim,)``; ``source`` says where it comes from."""
+    """An interest vector, float32, shape ``(vector_dim,)``; ``source`` says where it comes from.
+
+    ``default`` is the segment's profile for a user without history; ``fallback`` is the same for a
+    user whose history nobody could read in time.
+    """
 
     vector: NDArray[np.float32]
-    source: Literal["model", "cache", "default"] = "model"
+    source: Literal["model", "cache", "default", "fallback"] = "model"
     version: str = ""
 
 
@@ -92,7 +95,7 @@ class Select(msgspec.Struct, frozen=True, gc=False):
 
 
 class Selected(msgspec.Struct, frozen=True, gc=False):
-    """The chosen candidate's index, with the probability that it was chosen and would be clicked."""
+    """The chosen candidate's index, how probably it was chosen, how probably it is clicked."""
 
     index: int
     propensity: float
@@ -160,6 +163,10 @@ class Reserved(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
+Question = Vet | Profile | Fund | Select | Price | Clear | Reserve
+Answer = Vetted | Profiled | Funded | Selected | Priced | Cleared | Reserved
+
+
 class Settled(msgspec.Struct, frozen=True, gc=False):
     """The ledger booked the bid ``key`` at ``price_micros`` (published in the cell)."""
 
@@ -178,8 +185,8 @@ class Released(msgspec.Struct, frozen=True, gc=False):
 class Forward(msgspec.Struct, frozen=True, gc=False):
     """Ask a link to carry ``message`` to its process and to bring back the decoded answer.
 
-    The answer is the peer's own struct (``transport.money`` or ``transport.messages``), correlated by
-    what it carries itself (``request_id``, ``key`` or ``id``), or ``LinkDown``.
+    The answer is the peer's own struct (``transport.money`` or ``transport.messages``), correlated
+    by what it carries itself (``request_id``, ``key`` or ``id``), or ``LinkDown``.
 
     Attributes:
         message: A struct of the link's protocol.
@@ -198,14 +205,6 @@ class LinkDown(msgspec.Struct, frozen=True, gc=False):
     message: msgspec.Struct
 
 
-class StepReport(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """How one step went; ``took_ms`` counts from the first question to the answer that was used."""
-
-    step: str
-    kind: AnswerKind
-    took_ms: float
-
-
 class Bid(msgspec.Struct, frozen=True, gc=False):
     """A decision to bid: reserved, cleared and priced."""
 
@@ -221,7 +220,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         job_id: The gateway's number of this impression.
         bid: The bid, or None.
-        reason: Why there is no bid ("" with a bid); a code of ``actors.fallbacks``.
+        reason: Why there is no bid ("" with a bid); a code of ``actors.reasons``.
         steps: What each step did, in order of completion.
         record: The decision record, encoded, to be written before the answer leaves.
         candidate_count: How many candidates were eligible.
@@ -231,7 +230,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     job_id: int
     bid: Bid | None
     reason: str
-    steps: Sequence[StepReport]
+    steps: Sequence[StepTaken]
     record: bytes
     candidate_count: int = 0
     notes: Mapping[str, object] = {}

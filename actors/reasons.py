@@ -1,0 +1,76 @@
+"""Why there is no bid: every reason code that a decision may end with, and its OpenRTB number.
+
+Principle: a no-bid without a reason is a bug that nobody finds. Codes are short snake_case words;
+a detail may follow after a colon (``vetoed:blocked_category``). The number (``nbr``) is what an
+exchange reads; the code is what a person, the decision log and the metrics read.
+"""
+
+from __future__ import annotations
+
+from transport.openrtb import (
+    NBR_BELOW_FLOOR,
+    NBR_CRAWLER,
+    NBR_INSUFFICIENT_TIME,
+    NBR_INVALID_REQUEST,
+    NBR_NO_BUDGET,
+    NBR_NO_CAMPAIGN,
+    NBR_NON_HUMAN,
+    NBR_OVERLOADED,
+    NBR_PROXY_IP,
+    NBR_TECHNICAL,
+    NBR_UNKNOWN,
+    NBR_VETOED,
+)
+
+MALFORMED = "malformed"
+INVALID_REQUEST = "invalid_request"
+INSUFFICIENT_TIME = "insufficient_time"
+OUT_OF_TIME = "out_of_time"
+OVERLOADED = "overloaded"
+DECIDER_DIED = "decider_died"
+NO_CANDIDATE = "no_candidate"
+INVALID_TRAFFIC = "invalid_traffic"
+NO_BUDGET = "no_budget"
+BUDGET_UNAVAILABLE = "budget_unavailable"
+BELOW_FLOOR = "below_floor"
+NOT_WORTH_FLOOR = "not_worth_floor"
+VETOED = "vetoed"
+OVERSIGHT_UNAVAILABLE = "oversight_unavailable"
+NOT_RESERVED = "not_reserved"
+
+_NBR = {
+    MALFORMED: NBR_INVALID_REQUEST,
+    INVALID_REQUEST: NBR_INVALID_REQUEST,
+    INSUFFICIENT_TIME: NBR_INSUFFICIENT_TIME,
+    OUT_OF_TIME: NBR_INSUFFICIENT_TIME,
+    OVERLOADED: NBR_OVERLOADED,
+    DECIDER_DIED: NBR_TECHNICAL,
+    NO_CANDIDATE: NBR_NO_CAMPAIGN,
+    INVALID_TRAFFIC: NBR_NON_HUMAN,
+    NO_BUDGET: NBR_NO_BUDGET,
+    BUDGET_UNAVAILABLE: NBR_TECHNICAL,
+    BELOW_FLOOR: NBR_BELOW_FLOOR,
+    NOT_WORTH_FLOOR: NBR_BELOW_FLOOR,
+    VETOED: NBR_VETOED,
+    OVERSIGHT_UNAVAILABLE: NBR_TECHNICAL,
+    NOT_RESERVED: NBR_NO_BUDGET,
+}
+
+_NBR_OF_TRAFFIC = {
+    "bot_user_agent": NBR_CRAWLER,
+    "crawler": NBR_CRAWLER,
+    "datacenter_ip": NBR_PROXY_IP,
+}
+
+
+def nbr_of(reason: str) -> int:
+    """Return the OpenRTB number of a reason code, with or without a detail after a colon."""
+    code, _, detail = reason.partition(":")
+    if code == INVALID_TRAFFIC and detail in _NBR_OF_TRAFFIC:
+        return _NBR_OF_TRAFFIC[detail]
+    return _NBR.get(code, NBR_UNKNOWN)
+
+
+def detailed(code: str, detail: str) -> str:
+    """Join a code and its detail; an empty detail adds nothing."""
+    return f"{code}:{detail}" if detail else code
