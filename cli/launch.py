@@ -1,0 +1,100 @@
+"""Start a node in the background, and return only when it is ready to bid."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from cli import processes
+from cli.errors import CommandError
+from cli.node import ask
+from cli.patience import wait_until
+from cli.stop import stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from config.paths import NodePaths
+
+READY_TIMEOUT_S = 90.0
+_STOP_TIMEOUT_S = 10.0
+_REASON_LINES = 12
+_ASK_TIMEOUT_S = 2.0
+
+
+def state_of(paths: NodePaths) -> str:
+    """Return the state that the node of ``paths`` reports, or "" when none answers."""
+    try:
+        answer = ask(paths, "status", _ASK_TIMEOUT_S)
+    except CommandError:
+        return ""
+    return str(answer.get("state", "")) if isinstance(answer, dict) else ""
+
+
+def start_in_background(run: Callable[[], int], paths: NodePaths) -> int:
+    """Run a node in a session of its own, and wait until it is ready.
+
+    Args:
+        run: Runs the node until it is stopped; returns its exit code.
+        paths: The node's files; its output goes to ``console_file``.
+
+    Returns:
+        The pid of the node's first process.
+
+    Raises:
+        CommandError: It ended or was not ready in time; nothing of it is left running.
+    """
+    paths.console_file.write_bytes(b"")
+    # fork is safe here: the command line has one thread, no socket library and no torch.
+    pid = os.fork()
+    if pid == 0:
+        _become_background(run, paths)
+    ended: list[int] = []
+
+    def settled() -> bool:
+        if not ended:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                ended.append(os.waitstatus_to_exitcode(status))
+        return bool(ended) or state_of(paths) == "ready"
+
+    if wait_until(settled, READY_TIMEOUT_S) and not ended:
+        return pid
+    if ended:
+        raise CommandError(f"the node ended at once (exit code {ended[0]}){_why(paths)}")
+    stop(processes.descendants(pid), _STOP_TIMEOUT_S)
+    raise CommandError(f"the node was not ready within {READY_TIMEOUT_S:.0f} s{_why(paths)}")
+
+
+def _become_background(run: Callable[[], int], paths: NodePaths) -> NoReturn:
+    code = 1
+    try:
+        os.setsid()
+        os.chdir(paths.data_dir)
+        null = os.open(os.devnull, os.O_RDONLY)
+        console = os.open(paths.console_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        for target, source in ((0, null), (1, console), (2, console)):
+            os.dup2(source, target)
+        code = run()
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it must reach the log
+        _report(error)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _report(error: BaseException) -> None:
+    import traceback
+
+    traceback.print_exception(error, file=sys.stderr)
+
+
+def _why(paths: NodePaths) -> str:
+    try:
+        text = paths.console_file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    lines = [line for line in text.splitlines() if line.strip()][-_REASON_LINES:]
+    said = "".join(f"\n    {line}" for line in lines)
+    return f"{':' if said else ''}{said}\n  logs: {paths.console_file} and {paths.log_file}"

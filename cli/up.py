@@ -1,0 +1,119 @@
+"""``bidwright up``: start a node, in the foreground or in the background."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import json
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.errors import CommandError, NodeNotRunningError
+from cli.launch import start_in_background
+from cli.node import Node, ask, node_options, set_option
+from cli.output import say
+from cli.stop import is_locked
+from config.paths import NodePaths
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+_PROBE_TIMEOUT_S = 2.0
+
+
+@click.command()
+@click.option("--detach", is_flag=True, help="Return when the node is ready; it goes on running.")
+@click.option("--bidders", type=click.IntRange(1, 64), help="Number of bidder processes.")
+@set_option
+@node_options
+def up(node: Node, assignments: dict[str, object], bidders: int | None, *, detach: bool) -> None:
+    """Start a node.
+
+    It listens for bid requests on the ports from gateway.port on, one for each bidder, and for
+    events on those from gateway.event_port on. Without --detach it runs until Ctrl-C.
+    """
+    more = dict(assignments)
+    if bidders is not None:
+        more["node.bidders"] = bidders
+    settings = node.settings(more)
+    start(settings, detach=detach)
+
+
+def start(settings: Settings, *, detach: bool) -> None:
+    """Start a node with these settings.
+
+    In the background this returns when the node is ready; else the process ends with the node.
+
+    Raises:
+        CommandError: One runs there already, a port is taken, or it does not become ready.
+    """
+    paths = NodePaths(settings.node.data_dir)
+    refuse_second(paths)
+    refuse_taken_ports(settings)
+    paths.make()
+    record = json.dumps(settings.model_dump(mode="json"), indent=2)
+    paths.settings_file.write_text(record + "\n", encoding="utf-8")
+    run = functools.partial(_run, settings)
+    if not detach:
+        sys.exit(run())
+    say(f"starting {settings.node.name} on {paths.data_dir} ...")
+    pid = start_in_background(run, paths)
+    requests = ", ".join(addresses(settings.gateway.host, settings.gateway_ports))
+    events = ", ".join(addresses(settings.gateway.host, settings.event_ports))
+    say(f"{settings.node.name} is ready (pid {pid}): bid requests {requests}; events {events}")
+
+
+def addresses(host: str, ports: range) -> list[str]:
+    """Return the nng addresses of sockets that listen on ``ports``, as a client dials them."""
+    reachable = "127.0.0.1" if host in {"0.0.0.0", "*", ""} else host  # noqa: S104 - dialled
+    return [f"tcp://{reachable}:{port}" for port in ports]
+
+
+def refuse_second(paths: NodePaths) -> None:
+    """Raise a CommandError when a node runs on these paths already."""
+    try:
+        status = ask(NodePaths.of_node(paths.data_dir), "status", _PROBE_TIMEOUT_S)
+    except NodeNotRunningError:
+        if not is_locked(paths.lock_file):
+            return
+        status = {}
+    pid = status.get("pid") or paths.read_state().get("pid") or "unknown"
+    raise CommandError(
+        f"a node runs on {paths.data_dir} already (pid {pid}); stop it with `bidwright down`, "
+        "or give this one a folder of its own with --data-dir",
+    )
+
+
+def refuse_taken_ports(settings: Settings) -> None:
+    """Raise a CommandError that names every port that something else listens on."""
+    wanted = [("gateway.port", port) for port in settings.gateway_ports]
+    wanted += [("gateway.event_port", port) for port in settings.event_ports]
+    taken = [(key, port) for key, port in wanted if not _is_free(settings.gateway.host, port)]
+    if taken:
+        listed = ", ".join(f"{port} ({key})" for key, port in taken)
+        key, port = taken[0]
+        raise CommandError(
+            f"something else listens on {settings.gateway.host} port {listed}; stop it, or choose "
+            f"another port: bidwright up --set {key}={port + 100}",
+        )
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise CommandError(f"can't listen on {host}:{port}: {error.strerror}") from error
+    return True
+
+
+def _run(settings: Settings) -> int:
+    from actors.node import run_node
+
+    return run_node(settings, detach=False)
