@@ -24,6 +24,7 @@ MONEY_VERSION: Final = 1
 MAX_MESSAGES: Final = 4096
 
 Micros: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000_000)]
+PositiveMicros: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000_000)]
 Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 #: May be empty: a notice whose lease nobody remembers.
 MaybeId: TypeAlias = Annotated[str, msgspec.Meta(max_length=512)]
@@ -50,7 +51,7 @@ class LeaseRequest(msgspec.Struct, frozen=True, tag=True, gc=False):
     request_id: Id
     bidder: Id
     campaign_id: Id
-    micros: Micros
+    micros: PositiveMicros
 
 
 class LeaseReturn(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -98,7 +99,7 @@ MoneyRequest: TypeAlias = LeaseRequest | LeaseReturn | Settle | Release
 class LeaseGranted(msgspec.Struct, frozen=True, tag=True, gc=False):
     """A lease of ``micros`` (at most what was asked), good for ``lease_s`` from the sending.
 
-    ``remaining_micros`` of ``budget_micros`` is what the campaign may still lease after this.
+    ``remaining_micros`` of the campaign's ``budget_micros`` are not settled yet.
     """
 
     request_id: Id
