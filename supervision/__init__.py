@@ -8,6 +8,7 @@ from supervision.messages import Call, CallResult, Down, Report, StartChild, is_
 from supervision.ref import Ref, Timer
 from supervision.registry import Registry, Route
 from supervision.specs import ChildSpec, Start, SupervisorFlags
+from supervision.supervisor import Supervisor
 
 __all__ = [
     "STARTING",
@@ -29,6 +30,7 @@ __all__ = [
     "StartChild",
     "StartError",
     "SupervisionError",
+    "Supervisor",
     "SupervisorFlags",
     "Timer",
     "VirtualClock",

@@ -197,7 +197,7 @@ class Cell(ExternalCalls):
         if siblings:
             siblings.pop(ref, None)
         if ref.waiters:
-            self._tell_waiters(ref, reason)
+            self.tell_waiters(ref, reason)
         if parent is not None and parent.actor is not None:
             self._tell_parent(parent, ref, reason, detail)
 
@@ -209,7 +209,8 @@ class Cell(ExternalCalls):
             self._set_watch(ref, frozenset())
 
     @staticmethod
-    def _tell_waiters(ref: Ref, reason: Reason) -> None:
+    def tell_waiters(ref: Ref, reason: Reason) -> None:
+        """Tell all that wait for an answer of ``ref`` that none will come."""
         waiters, ref.waiters = ref.waiters, None
         for waiter in waiters or ():
             waiter.signal(Down(ref, reason), ref)
