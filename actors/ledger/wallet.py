@@ -1,0 +1,369 @@
+"""The bidder's half of the money rules: what may be reserved from the leases it holds.
+
+Principle: never promise money that someone else may be promised too. A lease's life is counted
+from the moment its request was *sent*, so it ends here before the ledger's own count does, however
+slow the road was. A reservation stays until the ledger booked its win, or its loss is known, or
+the lease closes (its end plus the win window, again counted from the sending); what a reservation
+gives back can be reserved again while the lease lives, and goes home to the ledger afterwards.
+
+No I/O and no clock in here: every call that needs the time is told it, and what is to be sent to
+the ledger is collected by ``take_requests``. All amounts are integer micros of USD per impression.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
+
+from transport.money import LeaseDenied, LeaseGranted, LeaseRequest, LeaseReturn, LeaseReturned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RefuseReason = Literal["no_lease", "lease_spent", "budget_exhausted", "key_used"]
+
+
+class WalletTerms(msgspec.Struct, frozen=True):
+    """How a bidder manages its leases.
+
+    Attributes:
+        lease_s: Expected life of a lease; grants say the real one.
+        lease_micros: Smallest lease asked for.
+        max_lease_micros: Largest lease asked for.
+        low_share: A new lease is asked for when less than this share of the last one is spendable.
+        renew_share: For that decision, money counts only while more than this share of its lease's
+            life is left.
+        keep_s: A campaign that nobody asked about for this time gets no new lease.
+        resend_s: An unanswered request or return is sent again after this time.
+    """
+
+    lease_s: float = 5.0
+    lease_micros: int = 2_000_000
+    max_lease_micros: int = 32_000_000
+    low_share: float = 0.5
+    renew_share: float = 0.3
+    keep_s: float = 5.0
+    resend_s: float = 0.5
+
+
+class Reservation(NamedTuple):
+    """Whether money was set aside; ``reason`` is "" when it was."""
+
+    ok: bool
+    lease_id: str = ""
+    reason: RefuseReason | Literal[""] = ""
+
+
+class Standing(NamedTuple):
+    """What a campaign's budget looked like when the ledger last spoke of it."""
+
+    remaining_micros: int
+    budget_micros: int
+
+
+@dataclass(slots=True)
+class HeldLease:
+    """A lease as its holder sees it.
+
+    ``free_micros`` may be reserved until ``ends_s``; ``reserved`` is blocked, by key, until
+    ``closes_s``. Invariant: ``free + sum(reserved) + returned + settled <= granted``.
+    """
+
+    lease_id: str
+    campaign_id: str
+    granted_micros: int
+    ends_s: float
+    closes_s: float
+    free_micros: int
+    reserved: dict[str, int] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
+    settled_micros: int = 0
+    returned_micros: int = 0
+    returned_known_micros: int = 0
+    return_sent_s: float = float("-inf")
+
+    @property
+    def held_micros(self) -> int:
+        """What this bidder may still spend or has promised: free and reserved."""
+        return self.free_micros + sum(self.reserved.values())
+
+
+@dataclass(slots=True)
+class _Line:
+    """One campaign's leases, and the one request that may be on its way.
+
+    ``live`` leases stand in the order of their ends, because there is one request at a time;
+    ``closing`` ones have ended and wait for their reservations and returns.
+    """
+
+    campaign_id: str
+    size_micros: int
+    live: deque[HeldLease] = field(default_factory=deque)
+    closing: list[HeldLease] = field(default_factory=list)
+    asked_s: float = float("-inf")
+    request: LeaseRequest | None = None
+    first_sent_s: float = 0.0
+    last_sent_s: float = 0.0
+    denied_until_s: float = float("-inf")
+    exhausted: bool = False
+    taken_micros: int = 0
+    taken_since_s: float = 0.0
+    standing: Standing | None = None
+
+
+class Wallet:
+    """All leases of one bidder, in one life of its budget manager.
+
+    Args:
+        terms: How to manage leases.
+        bidder: The bidder's name.
+        incarnation: Unique for this life: a restarted budget manager knows nothing of what the
+            one before had promised, so it must never be given that one's leases.
+    """
+
+    def __init__(self, terms: WalletTerms, bidder: str, incarnation: str) -> None:
+        self.terms = terms
+        self.expired = 0
+        self._bidder = bidder
+        self._prefix = f"{bidder}:{incarnation}:"
+        self._request_count = 0
+        self._lines: dict[str, _Line] = {}
+        self._by_key: dict[str, HeldLease] = {}
+        self._released: dict[str, HeldLease] = {}
+        self._leases: dict[str, HeldLease] = {}
+        self._outbox: list[LeaseRequest | LeaseReturn] = []
+
+    # --- what agents ask --------------------------------------------------------------------
+
+    def spendable(self, campaign_ids: Iterable[str], now_s: float) -> dict[str, int]:
+        """Return what one impression of each campaign may cost at most, in micros.
+
+        Asks the ledger for more where money runs low; campaigns without money are left out.
+        """
+        found = {}
+        for campaign_id in campaign_ids:
+            line = self._line(campaign_id)
+            line.asked_s = now_s
+            self._top_up(line, now_s)
+            best = max((lease.free_micros for lease in line.live), default=0)
+            if best:
+                found[campaign_id] = best
+        return found
+
+    def standing(self, campaign_id: str) -> Standing | None:
+        """Return how the campaign's budget stood at the ledger's last word, None before that."""
+        line = self._lines.get(campaign_id)
+        return line.standing if line else None
+
+    def is_waiting(self, campaign_ids: Iterable[str]) -> bool:
+        """Whether a lease of any of these campaigns is on its way."""
+        lines = (self._lines.get(campaign_id) for campaign_id in campaign_ids)
+        return any(line is not None and line.request is not None for line in lines)
+
+    def reserve(self, key: str, campaign_id: str, micros: int, now_s: float) -> Reservation:
+        """Set ``micros`` aside for the bid ``key``; the same key again is the same reservation."""
+        known = self._by_key.get(key)
+        if known is not None and known.reserved[key] == micros:
+            return Reservation(ok=True, lease_id=known.lease_id)
+        if known is not None or key in self._released:
+            return Reservation(ok=False, reason="key_used")
+        line = self._line(campaign_id)
+        line.asked_s = now_s
+        self._end_leases(line, now_s)
+        lease = next((lease for lease in line.live if lease.free_micros >= micros), None)
+        if lease is not None:
+            lease.free_micros -= micros
+            lease.reserved[key] = micros
+            self._by_key[key] = lease
+            line.taken_micros += micros
+        self._top_up(line, now_s)
+        if lease is None:
+            return Reservation(ok=False, reason=_why_refused(line))
+        return Reservation(ok=True, lease_id=lease.lease_id)
+
+    # --- what happened to bids --------------------------------------------------------------
+
+    def settled(self, key: str, price_micros: int) -> None:
+        """The ledger has charged ``price_micros`` for ``key``; the rest is free again."""
+        lease = self._by_key.pop(key, None)
+        if lease is not None:
+            reserved = lease.reserved.pop(key)
+            lease.settled_micros += price_micros
+            lease.free_micros = max(0, lease.free_micros + reserved - price_micros)
+            return
+        lease = self._released.pop(key, None)
+        if lease is not None:
+            # A win after its loss: the ledger took the price from this lease all the same.
+            lease.released.discard(key)
+            lease.settled_micros += price_micros
+            lease.free_micros = max(0, lease.free_micros - price_micros)
+
+    def released(self, key: str) -> None:
+        """The bid ``key`` was lost; its money is free again."""
+        lease = self._by_key.pop(key, None)
+        if lease is not None:
+            lease.free_micros += lease.reserved.pop(key)
+            lease.released.add(key)
+            self._released[key] = lease
+
+    # --- what the ledger says ---------------------------------------------------------------
+
+    def granted(self, grant: LeaseGranted, now_s: float) -> None:
+        """Take a lease in; one that nobody waits for any more is given back at once."""
+        line = self._line(grant.campaign_id)
+        line.standing = Standing(grant.remaining_micros, grant.budget_micros)
+        if line.request is None or line.request.request_id != grant.request_id:
+            self._refuse_stray(grant)
+            return
+        line.request = None
+        line.exhausted = False
+        line.size_micros = grant.micros
+        lease = HeldLease(
+            lease_id=grant.lease_id,
+            campaign_id=grant.campaign_id,
+            granted_micros=grant.micros,
+            ends_s=line.first_sent_s + grant.lease_s,
+            closes_s=line.first_sent_s + grant.lease_s + grant.win_window_s,
+            free_micros=grant.micros,
+        )
+        self._leases[lease.lease_id] = lease
+        line.live.append(lease)
+        self._end_leases(line, now_s)
+
+    def denied(self, denial: LeaseDenied, now_s: float) -> None:
+        """Hear that there is no money now, and when to ask again."""
+        line = self._line(denial.campaign_id)
+        line.standing = Standing(denial.remaining_micros, denial.budget_micros)
+        if line.request is None or line.request.request_id != denial.request_id:
+            return
+        line.request = None
+        line.exhausted = denial.reason == "exhausted"
+        if denial.reason != "stale":
+            line.denied_until_s = now_s + denial.retry_after_s
+
+    def returned(self, answer: LeaseReturned) -> None:
+        """Hear that the ledger has taken a return in."""
+        lease = self._leases.get(answer.lease_id)
+        if lease is not None:
+            known = max(lease.returned_known_micros, answer.returned_micros)
+            lease.returned_known_micros = known
+
+    def tick(self, now_s: float) -> None:
+        """Do what is due: end, close, return, renew, send again. Call some times per second."""
+        for line in self._lines.values():
+            self._end_leases(line, now_s)
+            for lease in line.closing:
+                self._give_back(lease, now_s)
+            for lease in [lease for lease in line.closing if _is_over(lease, now_s)]:
+                line.closing.remove(lease)
+                self._forget(lease)
+            self._send_again(line, now_s)
+            if now_s - line.asked_s < self.terms.keep_s:
+                self._top_up(line, now_s)
+
+    def give_all_back(self, now_s: float) -> None:
+        """End all leases now, for a polite stop: free money goes home, reservations stay."""
+        for line in self._lines.values():
+            for lease in line.live:
+                lease.ends_s = min(lease.ends_s, now_s)
+            self._end_leases(line, now_s)
+            for lease in line.closing:
+                self._give_back(lease, now_s)
+
+    def take_requests(self) -> list[LeaseRequest | LeaseReturn]:
+        """Return what is to be sent to the ledger since the last call."""
+        requests, self._outbox = self._outbox, []
+        return requests
+
+    def held(self) -> dict[str, HeldLease]:
+        """Return every lease that is not forgotten yet, by its id (for inspection)."""
+        return dict(self._leases)
+
+    # --- rules ------------------------------------------------------------------------------
+
+    def _line(self, campaign_id: str) -> _Line:
+        line = self._lines.get(campaign_id)
+        if line is None:
+            line = self._lines[campaign_id] = _Line(campaign_id, self.terms.lease_micros)
+        return line
+
+    def _top_up(self, line: _Line, now_s: float) -> None:
+        """Ask for a new lease before the money or the time of the last one runs out."""
+        self._end_leases(line, now_s)
+        if line.request is not None or now_s < line.denied_until_s:
+            return
+        horizon_s = now_s + self.terms.renew_share * self.terms.lease_s
+        ready = sum(lease.free_micros for lease in line.live if lease.ends_s > horizon_s)
+        if ready > self.terms.low_share * line.size_micros:
+            return
+        self._request_count += 1
+        line.request = LeaseRequest(
+            f"{self._prefix}{self._request_count}",
+            self._bidder,
+            line.campaign_id,
+            self._next_size(line, now_s),
+        )
+        line.first_sent_s = line.last_sent_s = now_s
+        line.taken_micros, line.taken_since_s = 0, now_s
+        self._outbox.append(line.request)
+
+    def _next_size(self, line: _Line, now_s: float) -> int:
+        """Return a size that lasts for one lease at the pace since the last request."""
+        since_s = max(now_s - line.taken_since_s, self.terms.lease_s / 10)
+        enough = int(line.taken_micros / since_s * self.terms.lease_s * 2)
+        return min(max(enough, self.terms.lease_micros), self.terms.max_lease_micros)
+
+    def _send_again(self, line: _Line, now_s: float) -> None:
+        """Repeat an unanswered request under its id, until its lease would be over anyway."""
+        if line.request is None:
+            return
+        if now_s >= line.first_sent_s + self.terms.lease_s:
+            line.request = None
+        elif now_s >= line.last_sent_s + self.terms.resend_s:
+            line.last_sent_s = now_s
+            self._outbox.append(line.request)
+
+    def _refuse_stray(self, grant: LeaseGranted) -> None:
+        """Give a lease back whole that came too late; one that is held came twice."""
+        mine = grant.request_id.startswith(self._prefix)
+        if mine and grant.lease_id not in self._leases:
+            self._outbox.append(LeaseReturn(grant.lease_id, grant.micros))
+
+    @staticmethod
+    def _end_leases(line: _Line, now_s: float) -> None:
+        while line.live and line.live[0].ends_s <= now_s:
+            line.closing.append(line.live.popleft())
+
+    def _give_back(self, lease: HeldLease, now_s: float) -> None:
+        """Send the free money of an ended lease home, until the ledger says that it has it."""
+        lease.returned_micros += lease.free_micros
+        news = lease.free_micros > 0
+        lease.free_micros = 0
+        unknown = lease.returned_micros > lease.returned_known_micros
+        if news or (unknown and now_s >= lease.return_sent_s + self.terms.resend_s):
+            lease.return_sent_s = now_s
+            self._outbox.append(LeaseReturn(lease.lease_id, lease.returned_micros))
+
+    def _forget(self, lease: HeldLease) -> None:
+        self.expired += len(lease.reserved)
+        for key in lease.reserved:
+            del self._by_key[key]
+        for key in lease.released:
+            del self._released[key]
+        del self._leases[lease.lease_id]
+
+
+def _is_over(lease: HeldLease, now_s: float) -> bool:
+    """Whether nothing can come of an ended lease any more."""
+    if now_s >= lease.closes_s:
+        return True
+    return not lease.reserved and lease.returned_known_micros >= lease.returned_micros
+
+
+def _why_refused(line: _Line) -> RefuseReason:
+    if line.live:
+        return "lease_spent"
+    return "budget_exhausted" if line.exhausted else "no_lease"
