@@ -1,0 +1,177 @@
+"""The questions of ``bidwright doctor``; each looks at one thing and says what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import resource
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cli.errors import CommandError
+from config.errors import ConfigError
+from config.paths import NodePaths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from config.settings import Settings
+
+Verdict = Literal["ok", "warning", "fault"]
+
+_OLDEST_PYTHON = (3, 11)
+_LEAST_FREE_BYTES = 1 << 30
+_LEAST_OPEN_FILES = 1024
+_DISTRIBUTIONS = ("thespian", "pynng", "torch", "msgspec", "msgpack", "SQLAlchemy", "pyarrow")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        check: What was looked at.
+        verdict: ``fault`` keeps a node from working, ``warning`` may trouble it.
+        found: What is there.
+        advice: What to do; empty when all is well.
+    """
+
+    check: str
+    verdict: Verdict
+    found: str
+    advice: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the finding as JSON-able data."""
+        return asdict(self)
+
+
+def examine(settings: Settings, *, node_runs: bool) -> list[Finding]:
+    """Run all checks for a node with these settings.
+
+    Args:
+        settings: What the node would start with.
+        node_runs: Whether it runs already: then its ports are rightly in use.
+    """
+    paths = NodePaths(settings.node.data_dir)
+    findings = [check_python(sys.version_info[:2]), *check_distributions()]
+    findings += [check_folder(paths), check_sockets(paths), check_disk(paths)]
+    findings.append(check_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+    findings.append(Finding("node", "ok", "running" if node_runs else "not running"))
+    if not node_runs:
+        findings.append(check_ports(settings))
+    findings += check_world(settings)
+    return findings
+
+
+def check_python(version: tuple[int, int]) -> Finding:
+    """Is Python new enough?"""
+    found = ".".join(map(str, version))
+    if version >= _OLDEST_PYTHON:
+        return Finding("python", "ok", found)
+    return Finding("python", "fault", found, "install Python 3.11 or newer")
+
+
+def check_distributions() -> Iterator[Finding]:
+    """Is everything installed that a node needs?"""
+    for name in _DISTRIBUTIONS:
+        try:
+            yield Finding(name, "ok", importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(name, "fault", "not installed", "run `make install`")
+
+
+def check_folder(paths: NodePaths) -> Finding:
+    """Can the node write to its folder?"""
+    existing = next(each for each in (paths.data_dir, *paths.data_dir.parents) if each.exists())
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        return Finding("data folder", "ok", str(paths.data_dir))
+    advice = "choose another with --data-dir or mend its rights"
+    return Finding("data folder", "fault", f"can't write to {existing}", advice)
+
+
+def check_sockets(paths: NodePaths) -> Finding:
+    """Can the node have its sockets?"""
+    advice = "set XDG_RUNTIME_DIR to a short path that is yours"
+    folder = paths.runtime_dir
+    if folder.exists() and folder.lstat().st_uid != os.getuid():
+        return Finding("socket folder", "fault", f"{folder} belongs to someone else", advice)
+    try:
+        paths.ipc("inference-cuda:0")
+    except ConfigError as error:
+        return Finding("socket folder", "fault", str(error), advice)
+    return Finding("socket folder", "ok", str(folder))
+
+
+def check_disk(paths: NodePaths) -> Finding:
+    """Is there room for the decision log?"""
+    existing = next(each for each in (paths.data_dir, *paths.data_dir.parents) if each.exists())
+    free = shutil.disk_usage(existing).free
+    found = f"{free / (1 << 30):.1f} GiB free"
+    if free >= _LEAST_FREE_BYTES:
+        return Finding("disk", "ok", found)
+    return Finding("disk", "warning", found, "make room: the decision log grows with traffic")
+
+
+def check_open_files(limit: int) -> Finding:
+    """May a process open enough files?"""
+    if limit == resource.RLIM_INFINITY or limit >= _LEAST_OPEN_FILES:
+        return Finding("open files", "ok", str(limit))
+    return Finding("open files", "warning", str(limit), f"ulimit -n {_LEAST_OPEN_FILES}")
+
+
+def check_ports(settings: Settings) -> Finding:
+    """Are the gateway's ports free?"""
+    from cli.up import refuse_taken_ports
+
+    first, last = settings.gateway_ports[0], settings.gateway_ports[-1]
+    events = settings.event_ports
+    try:
+        refuse_taken_ports(settings)
+    except CommandError as error:
+        return Finding("ports", "fault", error.message, "see `bidwright up --help`")
+    return Finding("ports", "ok", f"free: {first}-{last} (bids), {events[0]}-{events[-1]} (events)")
+
+
+def check_world(settings: Settings) -> Iterator[Finding]:
+    """Do the campaigns, the default profiles and the models load?"""
+    yield _attempt("campaigns", lambda: _campaigns(settings))
+    yield _attempt("default profiles", lambda: _profiles(settings))
+    for model in ("profiler", "selector", "optimizer"):
+        yield _attempt(f"model {model}", lambda model=model: _weights(model))  # type: ignore[misc]
+
+
+def _attempt(check: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(check, "ok", look())
+    except Exception as error:  # noqa: BLE001 - a doctor reports whatever is wrong
+        return Finding(check, "fault", str(error), "mend the file, or reinstall the package")
+
+
+def _campaigns(settings: Settings) -> str:
+    from config.campaigns import load_campaigns
+
+    path = settings.node.campaigns
+    return f"{len(load_campaigns(Path(path) if path else None))} campaigns"
+
+
+def _profiles(settings: Settings) -> str:
+    from config.profiles import load_default_profiles
+
+    path = settings.node.profiles
+    load_default_profiles(Path(path) if path else None)
+    return path or "those of the package"
+
+
+def _weights(model: str) -> str:
+    from models.registry import load_manifest
+
+    spec = importlib.util.find_spec("models")
+    assert spec is not None, "models is a package of this distribution"
+    assert spec.submodule_search_locations is not None
+    folder = Path(spec.submodule_search_locations[0]) / "weights" / model
+    return f"version {load_manifest(folder).version}"
