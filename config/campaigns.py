@@ -1,0 +1,193 @@
+"""Sample campaigns: what an advertiser buys, as frozen data read once from TOML.
+
+A campaign file is data, not code: it is decoded strictly (unknown keys and wrong types are refused
+with the path to the bad value) and checked for the few rules that a type cannot say, before
+anything starts. All money is integer micros of USD; bids and prices are micros *per impression*
+(CPM in USD x 1000).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from config.errors import ConfigError
+
+Format = Literal["banner", "video", "native", "audio"]
+
+#: The sample campaigns that ship with the project.
+SAMPLE_CAMPAIGNS = Path(__file__).with_name("campaigns.toml")
+
+
+class Creative(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One ad as it is delivered.
+
+    Attributes:
+        id: Unique in the whole campaign file.
+        format: Kind of placement that it fits.
+        w: Width in pixels; 0 for audio and native.
+        h: Height in pixels; 0 for audio and native.
+        mimes: Content types, e.g. ``video/mp4``; a placement must accept at least one of them.
+        duration_s: Length of a video or audio ad in seconds, 0 otherwise.
+        language: ISO-639-1 code, or ``""`` for an ad without words.
+        attributes: Creative attributes (AdCOM list), which publishers may block.
+        adm: Markup, in which the exchange replaces OpenRTB macros such as ``${AUCTION_PRICE}``.
+        title: What a person calls it.
+    """
+
+    id: str
+    format: Format
+    w: int = 0
+    h: int = 0
+    mimes: tuple[str, ...] = ()
+    duration_s: int = 0
+    language: str = ""
+    attributes: tuple[int, ...] = ()
+    adm: str
+    title: str
+
+
+class Targeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a campaign may run. An empty tuple means "everywhere".
+
+    Attributes:
+        countries: ISO-3166-1 alpha-3 codes.
+        device_kinds: ``phone``, ``tablet``, ``desktop``, ``tv``, ``other``.
+        os: Operating systems, lower case.
+        categories: IAB content categories of the page or app (``IAB9``: top level only).
+        formats: Placement formats.
+        hours: Hours of the day, 0-23, in the user's time where the request tells it.
+    """
+
+    countries: tuple[str, ...] = ()
+    device_kinds: tuple[str, ...] = ()
+    os: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    formats: tuple[Format, ...] = ()
+    hours: tuple[int, ...] = ()
+
+
+class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One advertiser's order.
+
+    Attributes:
+        id: Unique in the file.
+        advertiser_domain: What publishers block by (``badv``).
+        name: What a person calls it.
+        categories: IAB codes of the ad itself, which publishers block by (``bcat``).
+        budget_micros: All that may ever be spent, in micros of USD.
+        default_bid_micros: Bid per impression when the optimizer cannot answer.
+        max_bid_micros: No bid per impression is ever higher.
+        value_per_conversion_micros: What one conversion is worth to the advertiser.
+        targeting: Where it may run.
+        creatives: The ads to choose from.
+        sensitive: Alcohol, gambling, health and the like: needs a person's approval, never shown to
+            children.
+        needs_consent: Rests on personal data: without consent under GDPR it may not run.
+        active: Paused campaigns stay in the file.
+        starts_at: First instant of the flight; ``None`` is "already running".
+        ends_at: End of the flight; ``None`` is "until the budget is spent".
+    """
+
+    id: str
+    advertiser_domain: str
+    name: str
+    categories: tuple[str, ...]
+    budget_micros: int
+    default_bid_micros: int
+    max_bid_micros: int
+    value_per_conversion_micros: int
+    creatives: tuple[Creative, ...]
+    targeting: Targeting = Targeting()
+    sensitive: bool = False
+    needs_consent: bool = False
+    active: bool = True
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+class _CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Shape of the whole file: ``[[campaigns]]`` tables."""
+
+    campaigns: tuple[Campaign, ...]
+
+
+def load_campaigns(path: Path | None = None) -> tuple[Campaign, ...]:
+    """Read and check a campaign file.
+
+    Args:
+        path: A TOML file; ``None`` is the samples that ship with the project.
+
+    Returns:
+        The campaigns in the order of the file, inactive ones included.
+
+    Raises:
+        ConfigError: The file cannot be read, or breaks a rule; the message names file and place.
+    """
+    source = path or SAMPLE_CAMPAIGNS
+    try:
+        document = tomllib.loads(source.read_text(encoding="utf-8"))
+        campaigns = msgspec.convert(document, _CampaignFile).campaigns
+    except OSError as error:
+        raise ConfigError(f"cannot read campaigns from {source}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{source}: {error}; correct the file and start again") from error
+    complaint = _first_complaint(campaigns)
+    if complaint is not None:
+        raise ConfigError(f"{source}: {complaint}")
+    return campaigns
+
+
+def _first_complaint(campaigns: tuple[Campaign, ...]) -> str | None:
+    """Return the first broken rule in words, or ``None``."""
+    if not campaigns:
+        return "there is no [[campaigns]] table; a bidder needs at least one"
+    seen: set[str] = set()
+    for campaign in campaigns:
+        ids = (campaign.id, *(creative.id for creative in campaign.creatives))
+        for identifier in ids:
+            if identifier in seen:
+                return f"id {identifier!r} is used twice; ids must be unique in the file"
+            seen.add(identifier)
+        complaint = _money_complaint(campaign) or _creative_complaint(campaign)
+        if complaint is not None:
+            return f"campaign {campaign.id!r}: {complaint}"
+    return None
+
+
+def _money_complaint(campaign: Campaign) -> str | None:
+    """Return what is wrong with the amounts or the flight of one campaign."""
+    if campaign.budget_micros <= 0:
+        return "budget_micros must be above 0"
+    if not 0 < campaign.default_bid_micros <= campaign.max_bid_micros:
+        return "needs 0 < default_bid_micros <= max_bid_micros"
+    if campaign.value_per_conversion_micros <= 0:
+        return "value_per_conversion_micros must be above 0"
+    return _flight_complaint(campaign.starts_at, campaign.ends_at)
+
+
+def _flight_complaint(starts_at: datetime | None, ends_at: datetime | None) -> str | None:
+    """Return what is wrong with a flight: no time zone, or an end that is not after the start."""
+    if any(moment is not None and moment.tzinfo is None for moment in (starts_at, ends_at)):
+        return "starts_at and ends_at need a time zone, e.g. 2026-11-23T00:00:00Z"
+    if starts_at is not None and ends_at is not None and ends_at <= starts_at:
+        return "ends_at must be after starts_at"
+    return None
+
+
+def _creative_complaint(campaign: Campaign) -> str | None:
+    """Return what is wrong with the creatives of one campaign."""
+    if not campaign.creatives:
+        return "has no creatives; give it at least one [[campaigns.creatives]]"
+    for creative in campaign.creatives:
+        if creative.format == "banner" and (creative.w <= 0 or creative.h <= 0):
+            return f"banner {creative.id!r} needs w and h in pixels"
+        if creative.format in {"video", "audio"} and not (
+            creative.mimes and creative.duration_s > 0
+        ):
+            return f"{creative.format} {creative.id!r} needs mimes and duration_s"
+    return None

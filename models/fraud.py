@@ -1,0 +1,202 @@
+"""Invalid traffic, by rules that a person can read.
+
+Each rule contributes a weight of evidence; the score is the chance-like combination 1 - prod(1 - weight), so that
+several weak signs add up and one strong sign is enough. Rules only look at one opportunity and at how often its source
+was seen lately; that count is kept by whoever calls (`RecentCounts` is a bounded way to do it).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from ipaddress import IPv4Network, ip_address, ip_network
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from models.opportunity import Opportunity
+
+#: Traffic at or above this score is refused.
+INVALID_FROM: Final = 0.8
+
+_BOTS: Final = re.compile(
+    r"bot\b|bot/|crawl|spider|slurp|headless|phantomjs|selenium|puppeteer|playwright|curl/|wget/|python-requests"
+    r"|python-urllib|go-http-client|java/|libwww|scrapy|httpclient|facebookexternalhit|lighthouse",
+    re.IGNORECASE,
+)
+
+# A few ranges of large hosting companies, from their public lists: people do not browse from there.
+_DATACENTERS: Final = tuple(
+    ip_network(text)
+    for text in (
+        "3.0.0.0/9",
+        "13.32.0.0/12",
+        "18.128.0.0/9",
+        "34.64.0.0/10",
+        "35.184.0.0/13",
+        "46.4.0.0/16",
+        "51.15.0.0/16",
+        "52.0.0.0/10",
+        "54.64.0.0/11",
+        "88.198.0.0/16",
+        "104.131.0.0/16",
+        "138.201.0.0/16",
+        "159.65.0.0/16",
+        "167.99.0.0/16",
+    )
+)
+
+_WEIGHTS: Final = {
+    "bot_user_agent": 0.98,
+    "datacenter_ip": 0.6,
+    "no_user_agent": 0.3,
+    "no_address": 0.2,
+    "device_contradicts_agent": 0.5,
+    "app_without_device": 0.3,
+    "impossible_address": 0.5,
+    "too_many_requests": 0.9,
+    "many_requests": 0.4,
+}
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What the rules say about one request.
+
+    Attributes:
+        score: 0 = looks like a person, 1 = certainly not.
+        valid: The score is below the limit of refusal.
+        reasons: Codes of the rules that spoke, strongest first.
+    """
+
+    score: float
+    valid: bool
+    reasons: tuple[str, ...] = ()
+
+
+_CLEAN: Final = Verdict(score=0.0, valid=True)
+
+
+class FraudRules(msgspec.Struct, frozen=True, kw_only=True):
+    """The rule engine.
+
+    Attributes:
+        many_requests: From so many requests of one source in the window on, suspicion begins.
+        too_many_requests: From so many on, a source is refused.
+        invalid_from: Scores at or above are refused.
+    """
+
+    many_requests: int = 60
+    too_many_requests: int = 300
+    invalid_from: float = INVALID_FROM
+
+    def score(self, opportunity: Opportunity, recent_count: int) -> Verdict:
+        """Judge one request.
+
+        Args:
+            opportunity: The impression.
+            recent_count: How often its source (user, else address) was seen in the caller's window.
+        """
+        reasons = [
+            *_agent_signs(opportunity),
+            *_address_signs(opportunity),
+            *self._rate_signs(recent_count),
+        ]
+        if not reasons:
+            return _CLEAN
+        innocence = 1.0
+        for reason in reasons:
+            innocence *= 1.0 - _WEIGHTS[reason]
+        reasons.sort(key=_WEIGHTS.__getitem__, reverse=True)
+        score = 1.0 - innocence
+        return Verdict(score=score, valid=score < self.invalid_from, reasons=tuple(reasons))
+
+    def _rate_signs(self, recent_count: int) -> tuple[str, ...]:
+        if recent_count >= self.too_many_requests:
+            return ("too_many_requests",)
+        return ("many_requests",) if recent_count >= self.many_requests else ()
+
+
+def _agent_signs(opportunity: Opportunity) -> list[str]:
+    """Return what is odd about the browser."""
+    agent = opportunity.user_agent
+    if not agent:
+        return ["no_user_agent"]
+    signs = ["bot_user_agent"] if _BOTS.search(agent) else []
+    if _contradicts(opportunity.device_kind, agent):
+        signs.append("device_contradicts_agent")
+    if opportunity.app and agent.startswith("Mozilla") and "Windows NT" in agent:
+        signs.append("app_without_device")
+    return signs
+
+
+def _contradicts(kind: str, agent: str) -> bool:
+    """Tell whether a device says to be one thing and its browser another."""
+    if kind == "phone":
+        return "Windows NT" in agent and "Phone" not in agent
+    return kind == "desktop" and ("iPhone" in agent or "Android" in agent)
+
+
+def _address_signs(opportunity: Opportunity) -> list[str]:
+    """Return what is odd about the address. Exchanges cut addresses off, so a missing octet is no sign."""
+    if not opportunity.ip:
+        return [] if opportunity.user_agent else ["no_address"]
+    try:
+        address = ip_address(opportunity.ip)
+    except ValueError:
+        return []
+    if address.version == 6:
+        return []
+    if address.is_loopback or address.is_multicast or address.is_unspecified:
+        return ["impossible_address"]
+    inside = any(isinstance(net, IPv4Network) and address in net for net in _DATACENTERS)
+    return ["datacenter_ip"] if inside else []
+
+
+def source_of(opportunity: Opportunity) -> str:
+    """Return by whom requests are counted: the user, else the address, ``""`` = cannot tell."""
+    return opportunity.user_id or opportunity.ip
+
+
+class RecentCounts:
+    """Counts requests by source over a sliding window, in bounded memory.
+
+    Two buckets of one window each are kept; the older one counts in proportion to how much of it is still inside
+    the window, which is off by a few per cent at most and never needs a timer.
+
+    Args:
+        window_s: Length of the window, in seconds.
+        max_sources: Sources that are remembered per bucket; the least recent are forgotten first.
+    """
+
+    def __init__(self, window_s: float = 60.0, max_sources: int = 50_000) -> None:
+        self._window_s = window_s
+        self._max_sources = max_sources
+        self._epoch = 0
+        self._current: OrderedDict[str, int] = OrderedDict()
+        self._previous: OrderedDict[str, int] = OrderedDict()
+
+    def count(self, source: str, now_s: float) -> int:
+        """Note one request of a source and return how many it made within the window, this one included.
+
+        Args:
+            source: As `source_of` returns it; ``""`` is not counted and returns 0.
+            now_s: A clock that never goes back, in seconds.
+        """
+        if not source:
+            return 0
+        self._roll(now_s)
+        seen = self._current.pop(source, 0) + 1
+        self._current[source] = seen
+        if len(self._current) > self._max_sources:
+            self._current.popitem(last=False)
+        outdated = now_s / self._window_s - self._epoch
+        return seen + int(self._previous.get(source, 0) * (1.0 - outdated))
+
+    def _roll(self, now_s: float) -> None:
+        epoch = int(now_s // self._window_s)
+        if epoch == self._epoch:
+            return
+        self._previous = self._current if epoch == self._epoch + 1 else OrderedDict()
+        self._current = OrderedDict()
+        self._epoch = epoch
