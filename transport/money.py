@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MONEY_VERSION: Final = 1
 #: A frame never holds more messages than this, on either side.
-MAX_MESSAGES: Final = 4096
+MAX_MESSAGES: Final = 1024
 
 Micros: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000_000)]
 PositiveMicros: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000_000)]

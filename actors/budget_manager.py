@@ -1,0 +1,255 @@
+"""The budget manager: says what campaigns may spend, and reserves it, without leaving the process.
+
+Principle: closed on money. What it holds in leases it may promise; what it does not hold it does
+not promise, whoever is late or gone. All rules are in ``actors.ledger.wallet``; this shell gives
+them the time, carries their requests to the ledger's link, and lets a question about campaigns
+without a lease wait for the lease that is on its way, up to the question's own deadline.
+
+A restart forgets every lease on purpose: what they had promised stays blocked in the ledger until
+their win windows are over, and fresh leases are asked for at once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from thespian.actors import WakeupMessage
+
+from actors.ledger.wallet import Wallet, WalletTerms
+from actors.messages import (
+    BudgetView,
+    Forward,
+    Fund,
+    Funded,
+    LinkDown,
+    Released,
+    Reserve,
+    Reserved,
+    Settled,
+)
+from supervision.actor import LightActor
+from supervision.messages import Down
+from transport.money import (
+    BudgetExhausted,
+    LeaseClosed,
+    LeaseDenied,
+    LeaseGranted,
+    LeaseReturned,
+    MoneyRefused,
+    ReleasedNotice,
+    SettledNotice,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from config.campaigns import Campaign
+    from supervision.clock import Clock
+    from supervision.ref import Ref
+
+LEDGER_ROLE: Final = "link-ledger"
+#: How often the wallet looks for what is due, in seconds.
+TICK_S: Final = 0.1
+#: A waiting question is answered this long before its deadline, so that the answer is in time.
+ANSWER_MARGIN_S: Final = 0.002
+#: No more questions than this wait for a lease; further ones are answered at once.
+MAX_WAITING: Final = 4096
+
+_TICK: Final = "tick"
+_WAITED: Final = "waited"
+
+
+class Flight(NamedTuple):
+    """A campaign's first and last instant, Unix seconds."""
+
+    starts_s: float
+    ends_s: float
+
+    def elapsed_fraction(self, now_s: float) -> float:
+        """Return how much of it is over, 0..1."""
+        if self.ends_s <= self.starts_s:
+            return 1.0
+        return min(1.0, max(0.0, (now_s - self.starts_s) / (self.ends_s - self.starts_s)))
+
+
+def flights_of(campaigns: Iterable[Campaign]) -> dict[str, Flight]:
+    """Return the flights of the campaigns that have both a start and an end, by campaign id."""
+    return {
+        campaign.id: Flight(campaign.starts_at.timestamp(), campaign.ends_at.timestamp())
+        for campaign in campaigns
+        if campaign.starts_at is not None and campaign.ends_at is not None
+    }
+
+
+class _Waiting(NamedTuple):
+    """A question that waits for a lease."""
+
+    asker: Ref
+    question: Fund
+
+
+class BudgetManager(LightActor):
+    """Answers ``Fund`` and ``Reserve`` from the leases that it holds.
+
+    Args:
+        terms: How to manage leases.
+        bidder: Name of the bidder that it works for.
+        campaign_ids: Campaigns to lease from at the start, before anyone asks.
+        flights: Start and end of campaigns, for ``BudgetView.elapsed_fraction``.
+        wall_clock: Unix seconds; only needed with ``flights``.
+        incarnation: Unique name of this life; made up when empty.
+    """
+
+    def __init__(
+        self,
+        terms: WalletTerms,
+        bidder: str,
+        campaign_ids: Iterable[str] = (),
+        *,
+        flights: Mapping[str, Flight] | None = None,
+        wall_clock: Clock | None = None,
+        incarnation: str = "",
+    ) -> None:
+        super().__init__()
+        self._wallet = Wallet(terms, bidder, incarnation or secrets.token_hex(6))
+        self._terms = terms
+        self._campaign_ids = tuple(campaign_ids)
+        self._flights = flights or {}
+        self._wall_clock = wall_clock
+        self._waiting: list[_Waiting] = []
+        self._counts = {"funded": 0, "unfunded": 0, "reserved": 0, "refused": 0, "link_down": 0}
+
+    def on_start(self) -> None:
+        """Hear of settlements and losses, and lease some money before the first question."""
+        self.subscribe(Settled)
+        self.subscribe(Released)
+        self._wallet.spendable(self._campaign_ids, self.cell.clock())
+        self._carry()
+        self.wake_after(TICK_S, _TICK)
+
+    def on_stop(self, reason: Any) -> None:
+        """Send free money home; reservations stay blocked until their windows are over."""
+        self._wallet.give_all_back(self.cell.clock())
+        self._carry()
+
+    def describe(self) -> dict[str, Any]:
+        """Return counts and the money held per campaign, in micros."""
+        held: dict[str, int] = {}
+        leases = self._wallet.held().values()
+        for lease in leases:
+            held[lease.campaign_id] = held.get(lease.campaign_id, 0) + lease.held_micros
+        return {
+            **self._counts,
+            "waiting": len(self._waiting),
+            "leases": len(leases),
+            "reservations": sum(len(lease.reserved) for lease in leases),
+            "expired": self._wallet.expired,
+            "held_micros": held,
+        }
+
+    def receiveMessage(self, message: Any, sender: Any) -> None:
+        """Answer agents; hear what became of bids and leases."""
+        match message:
+            case Reserve():
+                self._reserve(message, sender)
+            case Fund():
+                self._fund(message, sender)
+            case (
+                Settled(key=key, price_micros=micros) | SettledNotice(key=key, booked_micros=micros)
+            ):
+                self._wallet.settled(key, micros)
+            case Released(key=key) | ReleasedNotice(key=key):
+                self._wallet.released(key)
+            case WakeupMessage(payload="tick"):
+                self._tick()
+            case WakeupMessage(payload="waited"):
+                self._answer_waiting(give_up=False)
+            case _:
+                self._hear_ledger(message)
+
+    def _hear_ledger(self, message: Any) -> None:
+        match message:
+            case LeaseGranted():
+                self._wallet.granted(message, self.cell.clock())
+                self._answer_waiting(give_up=False)
+            case LeaseDenied():
+                self._wallet.denied(message, self.cell.clock())
+                self._answer_waiting(give_up=False)
+            case LeaseReturned():
+                self._wallet.returned(message)
+            case LinkDown() | Down() | MoneyRefused():
+                # The wallet sends again by itself; only those who wait must not wait in vain.
+                self._counts["link_down"] += 1
+                self._answer_waiting(give_up=True)
+            case LeaseClosed() | BudgetExhausted():
+                pass  # news for others: our own count of a lease's end is the earlier one
+            case _:
+                return  # not for us
+        self._carry()
+
+    def _reserve(self, question: Reserve, asker: Ref) -> None:
+        done = self._wallet.reserve(
+            question.key, question.campaign_id, question.amount_micros, self.cell.clock()
+        )
+        self._counts["reserved" if done.ok else "refused"] += 1
+        self.send(asker, Reserved(question.key, done.ok, done.lease_id, done.reason))
+        self._carry()
+
+    def _fund(self, question: Fund, asker: Ref) -> None:
+        now_s = self.cell.clock()
+        spendable = self._wallet.spendable(question.campaign_ids, now_s)
+        is_on_its_way = self._carry() and self._wallet.is_waiting(question.campaign_ids)
+        wait_s = question.deadline_s - ANSWER_MARGIN_S - now_s
+        if spendable or not is_on_its_way or wait_s <= 0 or len(self._waiting) >= MAX_WAITING:
+            self._answer(asker, question, spendable)
+            return
+        self._waiting.append(_Waiting(asker, question))
+        self.wake_after(wait_s, _WAITED)
+
+    def _answer_waiting(self, *, give_up: bool) -> None:
+        """Answer those whose money has come, or who have nothing to wait for any more."""
+        waiting, self._waiting = self._waiting, []
+        now_s = self.cell.clock()
+        for asker, question in waiting:
+            spendable = self._wallet.spendable(question.campaign_ids, now_s)
+            is_due = now_s >= question.deadline_s - ANSWER_MARGIN_S
+            if spendable or give_up or is_due or not self._wallet.is_waiting(question.campaign_ids):
+                self._answer(asker, question, spendable)
+            else:
+                self._waiting.append(_Waiting(asker, question))
+
+    def _answer(self, asker: Ref, question: Fund, spendable: Mapping[str, int]) -> None:
+        self._counts["funded" if spendable else "unfunded"] += 1
+        views = {campaign_id: self._view(campaign_id) for campaign_id in spendable}
+        self.send(asker, Funded(spendable, views))
+
+    def _view(self, campaign_id: str) -> BudgetView:
+        standing = self._wallet.standing(campaign_id)
+        flight = self._flights.get(campaign_id)
+        remaining = 1.0
+        if standing is not None and standing.budget_micros:
+            remaining = standing.remaining_micros / standing.budget_micros
+        elapsed = 0.0
+        if flight is not None and self._wall_clock is not None:
+            elapsed = flight.elapsed_fraction(self._wall_clock())
+        return BudgetView(remaining, elapsed)
+
+    def _tick(self) -> None:
+        self._wallet.tick(self.cell.clock())
+        self._carry()
+        self.wake_after(TICK_S, _TICK)
+
+    def _carry(self) -> bool:
+        """Send what the wallet wants to send; false if there is no link just now.
+
+        What is lost here is sent again by the wallet under the same ids.
+        """
+        requests = self._wallet.take_requests()
+        link = self.cell.registry.address(LEDGER_ROLE)
+        if link is None:
+            return False
+        deadline_s = self.cell.clock() + self._terms.resend_s
+        for request in requests:
+            self.ask(link, Forward(request, deadline_s))
+        return True

@@ -1,0 +1,219 @@
+"""The ledger behind its socket: the sole writer of money.
+
+Principle: group commit. All frames that arrive within ``group_commit_s`` are one burst and one
+transaction; replies leave after the commit, notices after the replies. An answer that was sent is
+therefore always on disk, and a burst that was not committed was never answered, so its senders
+send it again and nothing is booked twice.
+
+Any failure of the disk crashes the actor: its memory may then be ahead of the disk, and only a
+fresh start that reads the disk again is right.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
+
+from actors.ledger.clerk import Clerk, LeaseTerms
+from actors.ledger.store import LedgerStore
+from supervision.actor import LightActor
+from transport.money import (
+    MAX_MESSAGES,
+    MONEY_TOPIC,
+    MoneyFrameError,
+    MoneyRefused,
+    MoneyReply,
+    MoneyRequest,
+    decode_requests,
+    encode_notices,
+    encode_replies,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.ledger.clerk import Changes
+    from config.paths import NodePaths
+    from config.settings import MoneySettings
+    from transport.frames import LinkFactory, PublisherLink, ServerLink
+
+#: How often leases whose win window is over are closed, in seconds.
+EXPIRE_EVERY_S: Final = 0.25
+#: Frames taken from the socket in one turn.
+FRAMES_PER_TURN: Final = 256
+#: A burst of this many messages is committed without waiting for more.
+BURST_MESSAGES: Final = 4096
+
+_COMMIT: Final = "commit"
+_EXPIRE: Final = "expire"
+
+
+class LedgerConfig(msgspec.Struct, frozen=True):
+    """Where the ledger lives and how it lends.
+
+    Attributes:
+        db_path: The database file.
+        url: Address of its request socket.
+        publish_url: Address on which it tells what was settled, released, closed and exhausted.
+        terms: What a lease is.
+        group_commit_s: How long a burst may wait for company.
+    """
+
+    db_path: str
+    url: str
+    publish_url: str
+    terms: LeaseTerms = LeaseTerms()
+    group_commit_s: float = 0.002
+
+    @classmethod
+    def of_node(cls, money: MoneySettings, paths: NodePaths) -> LedgerConfig:
+        """Return the configuration of the ledger of the node on ``paths``."""
+        return cls(
+            db_path=str(paths.ledger_db),
+            url=paths.ipc("ledger"),
+            publish_url=paths.ipc("ledger-pub"),
+            terms=LeaseTerms(lease_s=money.lease_s, win_window_s=money.win_window_s),
+            group_commit_s=money.group_commit_ms / 1000,
+        )
+
+
+class _Frame(msgspec.Struct, frozen=True, gc=False):
+    """A request frame that waits for the commit."""
+
+    header: bytes
+    messages: tuple[MoneyRequest, ...]
+
+
+class LedgerActor(LightActor):
+    """Answers money frames, one durable transaction per burst.
+
+    Args:
+        config: Where it lives and how it lends.
+        budgets: Every campaign's budget in micros, by campaign id. An existing database takes the
+            new budgets and keeps what is settled and leased; campaigns not named get no new lease.
+        links: Makes its sockets.
+    """
+
+    def __init__(
+        self, config: LedgerConfig, budgets: Mapping[str, int], links: LinkFactory
+    ) -> None:
+        super().__init__()
+        self._config = config
+        self._budgets = budgets
+        self._links = links
+        self._frames: list[_Frame] = []
+        self._waiting = 0
+        self._counts = {"bursts": 0, "messages": 0, "settlements": 0, "refused": 0, "dropped": 0}
+        self._largest_burst = 0
+        self._store: LedgerStore | None = None
+        self._server: ServerLink | None = None
+        self._publisher: PublisherLink | None = None
+        self._clerk: Clerk
+
+    def on_start(self) -> ThespianWatch:
+        """Read the disk, set the budgets, and only then listen."""
+        self._store = LedgerStore(Path(self._config.db_path))
+        self._clerk = Clerk(self._config.terms, self._store.snapshot(), self.cell.clock())
+        self._clerk.seed(self._budgets)
+        self._store.commit(self._clerk.take_changes())
+        self._publisher = self._links.publisher()
+        self._publisher.listen(self._config.publish_url)
+        self._server = self._links.server()
+        self._server.listen(self._config.url)
+        self.wake_after(EXPIRE_EVERY_S, _EXPIRE)
+        return ThespianWatch([self._server.fileno()])
+
+    def on_stop(self, reason: Any) -> None:
+        """Book what has been read already; what has not been, its senders send again."""
+        self._commit()
+
+    def on_end(self) -> None:
+        """Close the sockets and the database."""
+        for resource in (self._server, self._publisher, self._store):
+            if resource is not None:
+                resource.close()
+
+    def receiveMessage(self, message: Any, sender: Any) -> None:
+        """Read frames, commit bursts, close leases."""
+        match message:
+            case WatchMessage():
+                self._read()
+            case WakeupMessage(payload="commit"):
+                self._commit()
+            case WakeupMessage(payload="expire"):
+                self._clerk.expire(self.cell.clock())
+                self._write(self._clerk.take_changes())
+                self._tell()
+                self.wake_after(EXPIRE_EVERY_S, _EXPIRE)
+            case _:
+                pass  # not for us
+
+    def describe(self) -> dict[str, Any]:
+        """Return counts and the sums of all campaigns, in micros."""
+        campaigns = self._clerk.campaigns.values()
+        return {
+            **self._counts,
+            "largest_burst": self._largest_burst,
+            "open_leases": len(self._clerk.leases),
+            "campaigns": len(campaigns),
+            "budget_micros": sum(campaign.budget_micros for campaign in campaigns),
+            "settled_micros": sum(campaign.settled_micros for campaign in campaigns),
+            "leased_micros": sum(campaign.leased_micros for campaign in campaigns),
+        }
+
+    def _read(self) -> None:
+        assert self._server is not None
+        for header, body in self._server.drain(FRAMES_PER_TURN):
+            try:
+                messages = decode_requests(body)
+            except MoneyFrameError as error:
+                self._counts["refused"] += 1
+                self._answer(header, [MoneyRefused(str(error))])
+                continue
+            if not self._frames:
+                self.wake_after(self._config.group_commit_s, _COMMIT)
+            self._frames.append(_Frame(header, messages))
+            self._waiting += len(messages)
+        if self._waiting >= BURST_MESSAGES:
+            self._commit()
+
+    def _commit(self) -> None:
+        """Decide and book the burst, then answer it."""
+        if not self._frames:
+            return
+        assert self._store is not None
+        frames, self._frames, self._waiting = self._frames, [], 0
+        burst = [message for frame in frames for message in frame.messages]
+        now_s = self.cell.clock()
+        self._clerk.expire(now_s)
+        found = self._store.find(self._clerk.wanted(burst))
+        replies = iter(self._clerk.handle(burst, found, now_s))
+        self._write(self._clerk.take_changes())
+        for frame in frames:
+            self._answer(frame.header, [next(replies) for _ in frame.messages])
+        self._tell()
+        self._counts["bursts"] += 1
+        self._counts["messages"] += len(burst)
+        self._largest_burst = max(self._largest_burst, len(burst))
+
+    def _write(self, changes: Changes) -> None:
+        assert self._store is not None
+        self._store.commit(changes)
+        self._counts["settlements"] += len(changes.settlements)
+
+    def _answer(self, header: bytes, replies: list[MoneyReply]) -> None:
+        assert self._server is not None
+        if not self._server.reply(header, encode_replies(replies)):
+            # The sender asks again, and gets the same answer then.
+            self._counts["dropped"] += 1
+
+    def _tell(self) -> None:
+        """Publish what happened; whoever misses it finds out from its own lease's end."""
+        assert self._publisher is not None
+        notices = self._clerk.take_notices()
+        for start in range(0, len(notices), MAX_MESSAGES):
+            part = notices[start : start + MAX_MESSAGES]
+            self._publisher.publish(MONEY_TOPIC, encode_notices(part))
