@@ -123,13 +123,16 @@ __all__ = [
 
 
 def gdpr_applies(request: BidRequest) -> bool:
-    """Tell whether GDPR is in force (2.6 ``regs.gdpr``, else 2.5 ``regs.ext.gdpr``)."""
+    """Tell whether GDPR is in force (2.6 ``regs.gdpr``, else 2.5 ``regs.ext.gdpr``).
+
+    A value that the specification does not know counts as yes: privacy fails closed.
+    """
     regs = request.regs
     if regs is None:
         return False
     if regs.gdpr is not None:
-        return regs.gdpr == 1
-    return regs.ext is not None and regs.ext.gdpr == 1
+        return regs.gdpr != 0
+    return regs.ext is not None and regs.ext.gdpr is not None and regs.ext.gdpr != 0
 
 
 def us_privacy_of(request: BidRequest) -> str:
