@@ -14,7 +14,7 @@ from cli.errors import CommandError, DegradedError, NodeNotRunningError
 from config.paths import NodePaths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from config.settings import Settings
 
@@ -65,6 +65,16 @@ class Node:
         except (OSError, ValueError):
             return self.settings()
 
+    def gateway_urls(self) -> list[str]:
+        """Return the addresses on which the node takes bid requests, bidder 1 first."""
+        settings = self.running_settings()
+        return addresses(settings.gateway.host, settings.gateway_ports)
+
+    def event_urls(self) -> list[str]:
+        """Return the addresses on which the node takes events, bidder 1 first."""
+        settings = self.running_settings()
+        return addresses(settings.gateway.host, settings.event_ports)
+
     def paths(self) -> NodePaths:
         """Return the node's files and sockets."""
         return NodePaths.of_node(self.settings().node.data_dir)
@@ -77,6 +87,12 @@ class Node:
             NodeNotRunningError: No node answers on the data folder.
         """
         return ask(self.paths(), op, timeout_s, **arguments)
+
+
+def addresses(host: str, ports: Iterable[int]) -> list[str]:
+    """Return the nng addresses of sockets that listen on ``ports``, as a client dials them."""
+    reachable = "127.0.0.1" if host in {"0.0.0.0", "*", ""} else host  # noqa: S104 - dialled
+    return [f"tcp://{reachable}:{port}" for port in ports]
 
 
 def ask(

@@ -13,7 +13,7 @@ import click
 
 from cli.errors import CommandError, NodeNotRunningError
 from cli.launch import start_in_background
-from cli.node import Node, ask, node_options, set_option
+from cli.node import Node, addresses, ask, node_options, set_option
 from cli.output import say
 from cli.stop import is_locked
 from config.paths import NodePaths
@@ -64,12 +64,6 @@ def start(settings: Settings, *, detach: bool) -> None:
     requests = ", ".join(addresses(settings.gateway.host, settings.gateway_ports))
     events = ", ".join(addresses(settings.gateway.host, settings.event_ports))
     say(f"{settings.node.name} is ready (pid {pid}): bid requests {requests}; events {events}")
-
-
-def addresses(host: str, ports: range) -> list[str]:
-    """Return the nng addresses of sockets that listen on ``ports``, as a client dials them."""
-    reachable = "127.0.0.1" if host in {"0.0.0.0", "*", ""} else host  # noqa: S104 - dialled
-    return [f"tcp://{reachable}:{port}" for port in ports]
 
 
 def refuse_second(paths: NodePaths) -> None:

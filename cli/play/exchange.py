@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cli.play.summary import Tally
+    from cli.play.traffic import Ask
     from transport.messages import Event
     from transport.openrtb import Bid
 
@@ -60,21 +61,22 @@ class Shared(NamedTuple):
 
 
 def hold_auctions(
-    market: Market, request: Mapping[str, Any], bids: tuple[Bid, ...], tally: Tally, ts: float
+    market: Market, ask: Ask, bids: tuple[Bid, ...], tally: Tally, ts: float
 ) -> list[Event]:
     """Hold the auction of every bid of one answer, count it, and return what happened.
 
     Args:
         market: Decides the auctions.
-        request: The bid request.
+        ask: The bid request; the market knows it as its source made it.
         bids: The usable bids of its answer.
         tally: Where wins, losses, clicks and spend are counted.
         ts: Unix time of the auction in seconds, for the events.
     """
     events: list[Event] = []
     for bid in bids:
-        outcome = market.auction(request, bid.impid, micros_of(bid.price), bid.crid)
-        shared = Shared(bid.id, str(request["id"]), bid.impid, bid.cid, bid.crid, ts)
+        outcome = market.auction(ask.origin, bid.impid, micros_of(bid.price), bid.crid)
+        request_id = str(ask.request.get("id", ""))
+        shared = Shared(bid.id, request_id, bid.impid, bid.cid, bid.crid, ts)
         if outcome.won:
             events += _won(shared, outcome, tally)
         else:

@@ -162,7 +162,7 @@ class Player:
         count_fallbacks(reading.explanation, self.tally)
         if reading.bids:
             happened = hold_auctions(
-                self.market, pending.ask.request, reading.bids, self.tally, self.wall()
+                self.market, pending.ask, reading.bids, self.tally, self.wall()
             )
             self._tell([encode_event(event) for event in happened], answer.lane)
 

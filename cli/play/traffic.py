@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
@@ -24,32 +23,39 @@ class Ask(NamedTuple):
     """One bid request on its way.
 
     Attributes:
-        request: The request; empty when ``body`` is sent as it was found.
-        body: The request as bytes.
+        origin: The request as its source made it; empty when it is no JSON object.
+        request: The request as it is sent.
+        body: The same as bytes.
         tmax_ms: The time it allows for an answer.
     """
 
+    origin: dict[str, Any]
     request: dict[str, Any]
     body: bytes
     tmax_ms: float
 
 
-def asks(requests: Iterable[dict[str, Any] | str], explain_every: int) -> Iterator[Ask]:
-    """Yield requests ready to be sent.
+def asks(requests: Iterable[dict[str, Any] | str], run: str, explain_every: int) -> Iterator[Ask]:
+    """Yield requests ready to be sent, each under an id of its own.
+
+    Captured requests repeat ids, and so do two runs of a seeded simulator; but a node answers a
+    request that it has seen with the answer it gave.
 
     Args:
         requests: Requests, or texts that are sent as they are.
+        run: A word that only this run uses.
         explain_every: Every so many requests asks for an explanation; 0 for none.
     """
-    for index, request in enumerate(requests):
-        if isinstance(request, str):
-            yield Ask({}, request.encode(), DEFAULT_TMAX_MS)
+    for index, origin in enumerate(requests):
+        if isinstance(origin, str):
+            yield Ask({}, {}, origin.encode(), DEFAULT_TMAX_MS)
             continue
+        request = {**origin, "id": f"{origin.get('id', '')}~{run}.{index}"}
         if explain_every and index % explain_every == 0:
-            request = with_explanation(request)  # noqa: PLW2901 - the same request, one field more
-        tmax = request.get("tmax")
+            request = with_explanation(request)
+        tmax = origin.get("tmax")
         tmax_ms = float(tmax) if isinstance(tmax, int | float) and tmax > 0 else DEFAULT_TMAX_MS
-        yield Ask(request, _encode(request), tmax_ms)
+        yield Ask(origin, request, _encode(request), tmax_ms)
 
 
 def with_explanation(request: dict[str, Any]) -> dict[str, Any]:
@@ -81,24 +87,6 @@ def read_requests(path: Path) -> list[dict[str, Any] | str]:
     if not found:
         raise InvalidInputError(f"{path} holds no request")
     return found
-
-
-def with_own_ids(
-    requests: Iterable[dict[str, Any] | str], run: str
-) -> Iterator[dict[str, Any] | str]:
-    """Yield requests whose ids no request of this or another run has.
-
-    Captured requests repeat ids, and a node answers an id that it knows with the answer it gave.
-
-    Args:
-        requests: The requests.
-        run: A word that only this run uses.
-    """
-    for number, request in zip(itertools.count(), requests, strict=False):
-        if isinstance(request, str):
-            yield request
-        else:
-            yield {**request, "id": f"{request.get('id', '')}~{run}.{number}"}
 
 
 def _open_text(path: Path) -> TextIO:
