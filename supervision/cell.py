@@ -305,12 +305,11 @@ class Cell(ExternalCalls):
             wait_s = self._wait_s(deadline_s)
             if wait_s is None:
                 return busy
-            if self._wait(wait_s):
-                busy = True
-            elif deadline_s is not None and self.clock() >= deadline_s and not self.ready:
-                self._fire_timers()
-                return self._run_ready() or busy
+            busy = self._wait(wait_s) or busy
             self._fire_timers()
+            if deadline_s is not None and self.clock() >= deadline_s:
+                # Out of time, however much work is left: a host must get to hear its own supervisor.
+                return self._run_ready() or busy
 
     def _wait_s(self, deadline_s: float | None) -> float | None:
         """How long to wait for descriptors: 0 with work left, ``None`` when nothing can ever happen."""

@@ -51,7 +51,7 @@ class ExternalCalls:
             "Thespian ActorSystem Version": 1,
             "Thespian Watch Supported": True,
         }
-        self.outside = self._outside("outside")
+        self.outside = self._outside("")
 
     def _outside(self, name: str) -> Ref:
         cell: Any = self

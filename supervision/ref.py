@@ -87,7 +87,7 @@ class Ref(ActorAddress):  # type: ignore[misc]
         """The names from the root down, joined by ``/``."""
         names = [self.name]
         parent = self.parent
-        while parent is not None:
+        while parent is not None and parent.name:  # the outside has no name
             names.append(parent.name)
             parent = parent.parent
         return "/".join(reversed(names))

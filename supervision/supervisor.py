@@ -72,6 +72,7 @@ class Supervisor(LightActor):
         self.state = decision.State(flags)
         self.bodies: dict[str, _Body] = {}
         self.last_errors: dict[str, str] = {}
+        self.starts: dict[str, int] = {}
         self.crashes = 0
         self._by_handle: dict[Any, _Body] = {}
         self._backlog: deque[decision.Event] = deque()
@@ -214,6 +215,7 @@ class Supervisor(LightActor):
                 spec.start.build, (child.args,), parent=self._myRef, name=child.key, limit=spec.mailbox_limit
             )
             body = _Body(child, ref, self.cell.clock())
+        self.starts[child.key] = self.starts.get(child.key, 0) + 1
         self.bodies[child.key] = body
         self._by_handle[body.handle] = body
 

@@ -1,0 +1,208 @@
+"""The host: a Thespian process actor that gives its process to one cell.
+
+Every process of the tree is a host; what differs is the actor that it boots: a supervisor whose children are processes or
+light actors, or a single worker. The host brings the two loops together: Thespian waits on the cell's descriptor among its
+own, and each message or wake-up gives the cell a turn. A busy cell may linger with its own sockets for a few milliseconds
+before Thespian gets to look at its own again, so the hot path does not pay for the control plane.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import random
+import signal
+import traceback
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from thespian.actors import Actor, ActorAddress, ThespianWatch, WakeupMessage
+
+from supervision.cell import Cell, failure_reason
+from supervision.inspect import find, tree_of
+from supervision.messages import ChildDeclined, ChildFailed, ChildStarted
+from supervision.process import (
+    Boot,
+    Booted,
+    BootFailed,
+    Ended,
+    Halt,
+    Keeper,
+    Order,
+    OrderDone,
+    Ping,
+    Pong,
+    ProcessRecord,
+    guard_process,
+)
+from supervision.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from supervision.messages import Reason
+    from supervision.ref import Ref
+
+DRAIN_LIMIT_S = 1
+INNER = "cell"
+"""Name of the supervisor inside a worker process, as the tree shows it."""
+GC_YOUNG = 50_000
+"""Collections are rare: actors and their addresses are freed by reference counts, cycles are the exception."""
+
+
+class Host(Actor):  # type: ignore[misc]
+    """One process of the tree. Its first message is :class:`Boot`."""
+
+    _myRef: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        guard_process()
+        self._boot: Boot | None = None
+        self._parent: ActorAddress | None = None
+        self._cell: Cell | None = None
+        self._root: Ref | None = None
+        self._keeper: Keeper | None = None
+        self._armed_s: float | None = None
+        self._outcome: Any = None
+
+    # -- Thespian's side ----------------------------------------------------------------------------------------
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> Any:
+        """Take a control message, then give the cell a turn. A bug here ends the process (let it crash)."""
+        try:
+            self._take(message, sender)
+            return self._turn()
+        except Exception as error:  # noqa: BLE001 - Thespian would deliver the message a second time
+            self._finish(f"{type(error).__name__}: {error}", traceback.format_exc())
+            return None
+
+    def _take(self, message: Any, sender: ActorAddress) -> None:
+        match message:
+            case Boot():
+                self._be(message, sender)
+            case Ping(number):
+                assert self._root is not None
+                self.send(sender, Pong(number, tree_of(self._root)))
+            case Halt(_, reason):
+                assert self._cell is not None
+                assert self._root is not None
+                self._cell.stop(self._root, reason)
+            case Order():
+                self._order(message, message.reply_to or sender)
+            case WakeupMessage():
+                self._armed_s = None
+            case _:
+                # News for the keeper; everything else (a readable descriptor, Thespian's own notices, which the
+                # keeper's pidfds replace) only gives the cell its turn.
+                if self._keeper is not None:
+                    self._keeper.deliver(message)
+
+    # -- booting ------------------------------------------------------------------------------------------------
+
+    def _be(self, boot: Boot, parent: ActorAddress) -> None:
+        self._boot, self._parent = boot, parent
+        spec = boot.spec
+        reporter = boot.reporter() if boot.reporter is not None else None
+        self._cell = cell = Cell(rng=random.Random(), reporter=reporter)
+        self._keeper = Keeper(self, boot.settings, boot.reporter, boot.watchdog_pid)
+        cell.spawn(lambda: self._keeper, name="keeper")
+        cell.processes = self._keeper
+        try:
+            actor = spec.start.build()
+        except Exception as error:  # noqa: BLE001 - any bug in a constructor is a failed start
+            self._say_and_exit(BootFailed(boot.number, failure_reason(error), traceback.format_exc()), 1)
+        nested = isinstance(actor, Supervisor) and spec.type == "worker"
+        # The root's news come to the outside of the cell, where this host reads them.
+        self._root = cell.spawn(
+            lambda: actor,
+            parent=cell.outside,
+            name=f"{boot.path}/{INNER}" if nested else boot.path,
+            limit=spec.mailbox_limit,
+        )
+        gc.freeze()
+        gc.set_threshold(GC_YOUNG, 50, 50)
+
+    def fork(self) -> tuple[ActorAddress, int]:
+        """Make a process; return its address and pid."""
+        address = self.createActor(Host)
+        # Thespian's own record of the child, read at once: its pid is needed before the child can have died unseen.
+        return address, self._myRef._child_procs[-1].childProc.pid  # noqa: SLF001
+
+    def tell(self, address: ActorAddress, message: Any) -> None:
+        """Send by Thespian's transport."""
+        self.send(address, message)
+
+    # -- the cell's turn ----------------------------------------------------------------------------------------
+
+    def _turn(self) -> ThespianWatch | None:
+        if self._cell is None or self._boot is None:
+            return None
+        self._cell.run(self._boot.spec.linger_s)
+        self._root_news()
+        self._arm()
+        return ThespianWatch([self._cell.poller.fileno()])
+
+    def _arm(self) -> None:
+        """Have Thespian wake this host for the cell's next timer."""
+        assert self._cell is not None
+        due_s = self._cell.next_due_s()
+        if due_s is not None and (self._armed_s is None or due_s < self._armed_s):
+            self._armed_s = due_s
+            self.wakeupAfter(timedelta(seconds=max(0.0, due_s - self._cell.clock())))
+
+    def _root_news(self) -> None:
+        """Pass on what the root's life means for the parent: ready, failed, ended."""
+        assert self._cell is not None
+        assert self._boot is not None
+        number = self._boot.number
+        news = self._cell.outside.system
+        while news:
+            message, _ = news.popleft()
+            match message:
+                case ChildStarted(_, info):
+                    self.send(self._parent, Booted(number, os.getpid(), info))
+                case ChildFailed(_, reason, detail):
+                    self._say_and_exit(BootFailed(number, reason, detail), 1)
+                case ChildDeclined():
+                    self._say_and_exit(BootFailed(number, "ignore", declined=True), 0)
+                case _:
+                    self._finish(message.reason, message.detail)
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def _finish(self, reason: Reason, detail: str = "") -> None:
+        number = self._boot.number if self._boot is not None else 0
+        self._say_and_exit(Ended(number, reason, detail), 0 if reason in ("normal", "shutdown") else 1)
+
+    def _say_and_exit(self, words: Any, code: int) -> None:
+        """Send the last words and leave; children that are left die with this process."""
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(DRAIN_LIMIT_S)
+        with contextlib.suppress(Exception):
+            if self._parent is not None:
+                self.send(self._parent, words)
+                self._myRef.drainTransmits()
+        os._exit(code)
+
+    # -- looking in and operating -------------------------------------------------------------------------------
+
+    def _order(self, order: Order, asker: ActorAddress) -> None:
+        assert self._root is not None
+        target, rest = find(self._root, order.path)
+        if isinstance(target, ProcessRecord) and (rest or order.operation != "kill"):
+            nested = rest[1:] if rest[:1] == (INNER,) else rest
+            self.send(target.address, Order(order.number, nested, order.operation, asker))
+            return
+        self.send(asker, OrderDone(order.number, self._obey(target, order)))
+
+    def _obey(self, target: Ref | ProcessRecord | None, order: Order) -> str:
+        assert self._cell is not None
+        assert self._keeper is not None
+        if target is None:
+            return f"nothing lives at {'/'.join(order.path)}"
+        if isinstance(target, ProcessRecord):
+            self._keeper.kill(target)
+            return ""
+        operation = getattr(self._cell, order.operation)
+        operation(target)
+        return ""

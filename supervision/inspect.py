@@ -1,0 +1,174 @@
+"""Looking in: the supervision tree as data, drawn from what supervisors know, without asking the actors themselves.
+
+A supervisor's own table answers at once, however stuck a child is; what lies inside another process comes from that
+process's last heartbeat. The shape of a node is the contract of ``bidwright tree -o json``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from supervision.process import ProcessRecord
+from supervision.ref import Ref
+from supervision.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from supervision.decision import Child
+
+STATES = {"starting": "restarting", "restarting": "restarting", "running": "running", "stopped": "stopped"}
+
+
+def tree_of(root: Ref) -> dict[str, Any]:
+    """Describe the actor ``root`` of a process and all below it."""
+    return _light_node(root, root.path, restarts=0, since_s=None, last_error=None)
+
+
+def find(root: Ref, path: tuple[str, ...]) -> tuple[Ref | ProcessRecord | None, tuple[str, ...]]:
+    """Follow ``path`` from ``root``: return what was found, and the names left over behind a process's border."""
+    here: Ref | ProcessRecord | None = root
+    for index, name in enumerate(path):
+        if isinstance(here, ProcessRecord):
+            return here, path[index:]
+        supervisor = here.actor if here is not None else None
+        if not isinstance(supervisor, Supervisor):
+            return None, path[index:]
+        body = supervisor.bodies.get(name)
+        here = body.handle if body is not None else None  # type: ignore[assignment]
+    return here, ()
+
+
+def _light_node(  # noqa: PLR0913 - the facts that only the supervisor has
+    ref: Ref, path: str, *, restarts: int, since_s: float | None, last_error: str | None, state: str = "running"
+) -> dict[str, Any]:
+    actor = ref.actor
+    is_supervisor = isinstance(actor, Supervisor)
+    node: dict[str, Any] = {
+        "id": path.rsplit("/", 1)[-1],
+        "name": path,
+        "kind": "supervisor" if is_supervisor else "worker",
+        "placement": "light",
+        "pid": os.getpid(),
+        "state": "suspended" if ref.suspended else state,
+        "strategy": actor.flags.strategy if is_supervisor else None,
+        "restarts": restarts,
+        "uptime_s": round(ref.cell.clock() - since_s, 3) if since_s is not None else 0.0,
+        "mailbox": len(ref.mailbox),
+        "handled": ref.handled,
+        "dropped": ref.dropped,
+        "last_error": _last_line(last_error),
+        "children": _children(ref, actor, path) if is_supervisor else [],
+    }
+    if is_supervisor:
+        node["allowance_left"] = actor.allowance_left()
+        node["active"] = len(ref.children or ())
+    elif actor is not None:
+        node["details"] = actor.describe()
+    return node
+
+
+def _children(ref: Ref, actor: Supervisor, path: str) -> list[dict[str, Any]]:
+    return [_child_node(actor, child, f"{path}/{child.key}") for child in actor.state.in_order()]
+
+
+def _child_node(actor: Supervisor, child: Child, path: str) -> dict[str, Any]:
+    body = actor.bodies.get(child.key)
+    state = STATES[child.state]
+    facts: dict[str, Any] = {
+        "restarts": max(0, actor.starts.get(child.key, 1) - 1),
+        "last_error": actor.last_errors.get(child.key),
+    }
+    if body is None:
+        return _absent_node(child, path, state, facts)
+    if isinstance(body.handle, Ref):
+        return _light_node(body.handle, path, since_s=body.since_s, state=state, **facts)
+    assert isinstance(body.handle, ProcessRecord)
+    return process_node(body.handle, state=state, uptime_s=actor.cell.clock() - body.since_s, **facts)
+
+
+def _absent_node(child: Child, path: str, state: str, facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": child.key,
+        "name": path,
+        "kind": child.spec.type,
+        "placement": child.spec.placement,
+        "pid": None,
+        "state": state,
+        "strategy": None,
+        "restarts": facts["restarts"],
+        "uptime_s": 0.0,
+        "mailbox": 0,
+        "handled": 0,
+        "dropped": 0,
+        "last_error": _last_line(facts["last_error"]),
+        "children": [],
+    }
+
+
+def process_node(
+    record: ProcessRecord, *, state: str, restarts: int, uptime_s: float, last_error: str | None
+) -> dict[str, Any]:
+    """Describe a process child: its supervisor's facts, and its inside as of its last heartbeat.
+
+    A process whose root is a supervisor of type ``supervisor`` is that supervisor; a worker process that hosts a cell
+    shows the cell as its child; any other worker shows its one actor's mailbox as its own.
+    """
+    inside = record.snapshot
+    node: dict[str, Any] = {
+        "id": record.spec.id,
+        "name": record.path,
+        "kind": record.spec.type,
+        "placement": "process",
+        "pid": record.pid,
+        "state": "suspended" if inside.get("state") == "suspended" else state,
+        "strategy": None,
+        "restarts": restarts,
+        "uptime_s": round(uptime_s, 3),
+        "mailbox": inside.get("mailbox", 0),
+        "handled": inside.get("handled", 0),
+        "dropped": inside.get("dropped", 0),
+        "last_error": _last_line(last_error),
+        "children": [],
+    }
+    if inside.get("kind") != "supervisor":
+        node["details"] = inside.get("details", {})
+    elif record.spec.type == "supervisor":
+        node["strategy"] = inside["strategy"]
+        node["children"] = inside["children"]
+        node["allowance_left"] = inside["allowance_left"]
+    else:
+        node["children"] = [inside]
+    return node
+
+
+def _last_line(error: str | None) -> str | None:
+    """The last line of a traceback says what went wrong."""
+    return error.strip().splitlines()[-1][:300] if error and error.strip() else None
+
+
+def names_like(tree: dict[str, Any], wanted: str) -> list[str]:
+    """Return the full names of nodes that ``wanted`` may mean: that path, or paths that end with its parts in order.
+
+    ``user-profiler`` names the only one, ``bidder-2/user-profiler`` one of several.
+    """
+    parts = [part for part in wanted.strip("/").split("/") if part]
+    names = [node["name"] for node in walk(tree)]
+    if wanted in names:
+        return [wanted]
+    return [name for name in names if parts and _ends_like(name.split("/"), parts)]
+
+
+def walk(tree: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return all nodes of a tree, parents before children."""
+    nodes = [tree]
+    for child in tree["children"]:
+        nodes.extend(walk(child))
+    return nodes
+
+
+def _ends_like(path: list[str], parts: list[str]) -> bool:
+    """Tell whether ``parts`` stand in ``path`` in order, the last one at its end."""
+    if path[-1] != parts[-1]:
+        return False
+    rest = iter(path)
+    return all(part in rest for part in parts)

@@ -1,0 +1,27 @@
+"""Keep Thespian's own sockets, which carry pickles, on this machine.
+
+Thespian binds every actor's socket to all interfaces and advertises a public address. A node's control plane must not be
+reachable from outside, so both are pinned to the loopback address here, before an actor system starts.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from thespian.system.transport.IPBase import IPActorAddress
+
+LOOPBACK = "127.0.0.1"
+
+
+def pin_to_loopback() -> None:
+    """Bind and advertise all of Thespian's sockets of this process and its descendants on the loopback address."""
+    os.environ["THESPIAN_BASE_IPADDR"] = LOOPBACK
+    IPActorAddress.bindArgs = property(lambda address: ((LOOPBACK, address.bindname[1]),))
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
