@@ -104,7 +104,7 @@ class CampaignIndex:
         ]
 
     def why_none(self, opportunity: Opportunity, now_s: float | None = None) -> str:
-        """Return the reason code of the ad that came closest, for an opportunity without candidates.
+        """Return the reason code of the ad that came closest, when there are no candidates.
 
         Args:
             opportunity: The impression, for which `candidates` returned nothing.
@@ -132,7 +132,7 @@ class CampaignIndex:
 
 
 def _size_key(media: str, w: int, h: int) -> tuple[str, int, int]:
-    """Return the index key: only banners must fit to the pixel; players and native layouts scale."""
+    """Return the index key: only banners must fit to the pixel, the others scale."""
     return (media, w, h) if media == "banner" else (media, 0, 0)
 
 
@@ -237,7 +237,7 @@ def may_use_personal_data(opportunity: Opportunity) -> bool:
 
 
 def is_blocked_domain(domain: str, blocked: frozenset[str]) -> bool:
-    """Tell whether a domain or one of its parents is in a block list (``shop.a.com`` by ``a.com``)."""
+    """Tell whether a domain or a parent of it is in a block list (``shop.a.com`` by ``a.com``)."""
     name = domain.lower()
     while name:
         if name in blocked:

@@ -1,8 +1,9 @@
 """Invalid traffic, by rules that a person can read.
 
-Each rule contributes a weight of evidence; the score is the chance-like combination 1 - prod(1 - weight), so that
-several weak signs add up and one strong sign is enough. Rules only look at one opportunity and at how often its source
-was seen lately; that count is kept by whoever calls (`RecentCounts` is a bounded way to do it).
+Each rule contributes a weight of evidence; the score is the chance-like combination 1 - prod(1 -
+weight), so that several weak signs add up and one strong sign is enough. Rules only look at one
+opportunity and at how often its source was seen lately; that count is kept by whoever calls
+(`RecentCounts` is a bounded way to do it).
 """
 
 from __future__ import annotations
@@ -86,8 +87,8 @@ class FraudRules(msgspec.Struct, frozen=True, kw_only=True):
         invalid_from: Scores at or above are refused.
     """
 
-    many_requests: int = 60
-    too_many_requests: int = 300
+    many_requests: int = 120
+    too_many_requests: int = 600
     invalid_from: float = INVALID_FROM
 
     def score(self, opportunity: Opportunity, recent_count: int) -> Verdict:
@@ -138,7 +139,7 @@ def _contradicts(kind: str, agent: str) -> bool:
 
 
 def _address_signs(opportunity: Opportunity) -> list[str]:
-    """Return what is odd about the address. Exchanges cut addresses off, so a missing octet is no sign."""
+    """Return what is odd about the address; exchanges cut it off, so a missing part is no sign."""
     if not opportunity.ip:
         return [] if opportunity.user_agent else ["no_address"]
     try:
@@ -161,8 +162,8 @@ def source_of(opportunity: Opportunity) -> str:
 class RecentCounts:
     """Counts requests by source over a sliding window, in bounded memory.
 
-    Two buckets of one window each are kept; the older one counts in proportion to how much of it is still inside
-    the window, which is off by a few per cent at most and never needs a timer.
+    Two buckets of one window each are kept; the older one counts in proportion to how much of it is
+    still inside the window, which is off by a few per cent at most and never needs a timer.
 
     Args:
         window_s: Length of the window, in seconds.
@@ -177,7 +178,7 @@ class RecentCounts:
         self._previous: OrderedDict[str, int] = OrderedDict()
 
     def count(self, source: str, now_s: float) -> int:
-        """Note one request of a source and return how many it made within the window, this one included.
+        """Note one request of a source and return how many it made within the window, with this.
 
         Args:
             source: As `source_of` returns it; ``""`` is not counted and returns 0.

@@ -1,7 +1,8 @@
 """What an impression offers, as the models see it.
 
-OpenRTB is wide and old; models want a narrow, clean view of it. Whoever reads the wire makes one `Opportunity` per
-impression, and nothing below ever looks at a request again. Absent facts are empty values, never guesses.
+OpenRTB is wide and old; models want a narrow, clean view of it. Whoever reads the wire makes one
+`Opportunity` per impression, and nothing below ever looks at a request again. Absent facts are
+empty values, never guesses.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _NO_NUMBERS: Final[frozenset[int]] = frozenset()
 
 
 class Slot(msgspec.Struct, frozen=True, gc=False):
-    """One way in which an impression may be filled; an impression with several formats has several slots.
+    """One way to fill an impression; an impression with several formats has several slots.
 
     Attributes:
         format: ``banner``, ``video``, ``native`` or ``audio``.
@@ -141,13 +142,13 @@ def category_code(index: int) -> str:
 
 
 def category_indexes(codes: tuple[str, ...] | list[str] | None) -> tuple[int, ...]:
-    """Return the dense indexes of IAB codes, in their order, each once; unknown codes are left out."""
+    """Return the dense indexes of IAB codes, in order, each once, without unknown codes."""
     found = (category_index(code) for code in codes or ())
     return tuple(dict.fromkeys(index for index in found if index is not None))
 
 
 def device_kind(devicetype: int | None, user_agent: str) -> str:
-    """Return the kind of device from OpenRTB's number, or from the user agent when that says nothing.
+    """Return the kind of device from OpenRTB's number, or else from the user agent.
 
     Args:
         devicetype: ``device.devicetype`` of the request, ``None`` when absent.

@@ -1,8 +1,9 @@
 """Hard rules over a finished decision: the last look before a bid leaves.
 
-Eligibility has already left out what breaks these rules. They are checked again here, against the finished bid and by
-code that shares no index with it, because a mistake on safety, privacy or price must need two faults to get out.
-Every rule is a function that returns a reason code or ``None``; the first reason is the veto.
+Eligibility has already left out what breaks these rules. They are checked again here, against the
+finished bid and by code that shares no index with it, because a mistake on safety, privacy or price
+must need two faults to get out. Every rule is a function that returns a reason code or ``None``;
+the first reason is the veto.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ class OversightRules(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         currency: The currency we bid in.
         seat: Our buyer seat, for requests that name the seats they accept.
-        approved: Ids of sensitive campaigns that a person has approved; a sensitive campaign that is not in here is
-            vetoed when `require_approval` is set.
+        approved: Ids of sensitive campaigns that a person has approved; a sensitive campaign that
+            is not in here is vetoed when `require_approval` is set.
         require_approval: Whether sensitive campaigns need approval.
     """
 
@@ -63,7 +64,8 @@ class OversightRules(msgspec.Struct, frozen=True, kw_only=True):
             opportunity: The impression.
             candidate: The ad that was chosen for it.
             bid_micros: The bid per impression, in micros of USD.
-            cap_micros: The highest bid that is allowed here (lower for traffic that was not vetted).
+            cap_micros: The highest bid that is allowed here (lower for traffic that was not
+                vetted).
         """
         cap_micros = min(cap_micros, candidate.campaign.max_bid_micros)
         return (
