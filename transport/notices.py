@@ -1,0 +1,97 @@
+"""Signed notices: only an exchange that got our bid can report what became of it.
+
+A notice URL or an event carries the bid's key and a token, an HMAC-SHA256 over everything that
+money depends on. Whoever alters the campaign, the lease or the price gets a token that does not
+verify. ``NoticeKey`` packs both into one text that fits in a URL parameter.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from transport.errors import NoticeError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+TOKEN_BYTES = 16
+"""128 bits of the HMAC are kept: beyond guessing, and half as long in a URL."""
+
+MIN_SECRET_BYTES = 16
+
+_VERSION = 1
+
+
+def sign(secret: bytes, key: str, campaign_id: str, lease_id: str, bid_micros: int) -> str:
+    """Return the token of a bid.
+
+    Args:
+        secret: At least ``MIN_SECRET_BYTES`` that only our nodes know.
+        key: Our bid id.
+        campaign_id: Who pays.
+        lease_id: Which lease the money is reserved from.
+        bid_micros: The price we offered, micros of USD per impression.
+
+    Raises:
+        ValueError: The secret is too short.
+    """
+    fields = [key, campaign_id, lease_id, bid_micros]
+    return _token(secret, msgspec.msgpack.encode(fields))
+
+
+def verify(secret: bytes, token: str, notice: NoticeKey) -> bool:
+    """Tell whether ``token`` is ``sign``'s for these very values, in constant time."""
+    expected = sign(secret, notice.key, notice.campaign_id, notice.lease_id, notice.bid_micros)
+    return hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace"))
+
+
+class NoticeKey(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a notice must say about a bid; money in micros of USD per impression."""
+
+    key: str
+    campaign_id: str
+    lease_id: str
+    bid_micros: int
+    creative_id: str = ""
+    version: int = _VERSION
+
+    def encode(self, secret: bytes) -> str:
+        """Return a signed text of URL-safe characters."""
+        payload = msgspec.msgpack.encode(self)
+        return f"{_to_text(payload)}.{_token(secret, payload)}"
+
+    @classmethod
+    def decode(cls, secret: bytes, text: str) -> Self:
+        """Read what ``encode`` wrote.
+
+        Raises:
+            NoticeError: The text is not ours, or was altered.
+        """
+        encoded, _, token = text.partition(".")
+        try:
+            payload = base64.urlsafe_b64decode(encoded.encode("ascii") + b"=" * (-len(encoded) % 4))
+        except (ValueError, binascii.Error) as error:
+            raise NoticeError("the notice key is not base64; was it cut or escaped?") from error
+        if not hmac.compare_digest(
+            _token(secret, payload).encode(), token.encode("utf-8", "replace")
+        ):
+            raise NoticeError("the notice key does not verify: altered, or signed by another node")
+        try:
+            return msgspec.msgpack.decode(payload, type=cls)
+        except msgspec.DecodeError as error:  # signed by us, but by another version
+            raise NoticeError(f"the notice key has an unknown form: {error}") from error
+
+
+def _token(secret: bytes, payload: bytes) -> str:
+    if len(secret) < MIN_SECRET_BYTES:
+        raise ValueError(f"the notice secret needs at least {MIN_SECRET_BYTES} bytes")
+    return _to_text(hmac.digest(secret, payload, "sha256")[:TOKEN_BYTES])
+
+
+def _to_text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
