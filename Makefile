@@ -1,0 +1,60 @@
+# The commands that people and CI run. Everything lives in .venv/ inside the repository.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Where torch comes from, if not from the default index: --index-url URL, --find-links FOLDER.
+TORCH_FROM ?=
+ARGS ?=
+
+INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help install demo test check format bench clean
+
+help:
+	@echo "make install   make .venv with everything; does nothing when it is up to date"
+	@echo "make demo      install, start a node, play traffic, print decisions and the tree"
+	@echo "make test      install and run all tests (ARGS='-k name' for some)"
+	@echo "make check     formatting, lint, types, layers"
+	@echo "make format    format the code"
+	@echo "make bench     benchmarks of the runtime and of the whole path"
+	@echo "make clean     remove .venv and caches"
+
+install: $(INSTALLED)
+
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Bidwright needs Python 3.11 or newer: make install PYTHON=/path/to/python3.11"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) \
+	  || { echo "can't make $(VENV); on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "installing torch (the largest part) ..."
+	@# First and by its exact version, so that a CPU build at hand is taken and not a larger one.
+	@$(PIP) install -q $(TORCH_FROM) "$$(grep '^torch==' constraints.txt)" -c constraints.txt
+	@echo "installing everything else ..."
+	@$(PIP) install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+	@echo "installed: $(BIN)/bidwright"
+
+demo: install
+	@$(BIN)/bidwright demo $(ARGS)
+
+test: install
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: install
+	$(BIN)/python benchmarks/bench_cell.py
+	$(BIN)/python benchmarks/bench_path.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
