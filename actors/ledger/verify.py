@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from actors.ledger import schema
 from actors.ledger.errors import LedgerStoreError
-from actors.ledger.store import check_version, connect
+from actors.ledger.store import check_version, connect, fact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,16 +141,15 @@ def _violation(rule: str, row: dict[str, Any]) -> Violation:
 
 
 def _summary(connection: Connection, db_path: Path) -> Summary:
-    facts = dict(connection.execute(select(schema.facts.c.name, schema.facts.c.value)).tuples())
     campaigns = tuple(
         CampaignReport(**row) for row in connection.execute(_campaign_reports).mappings()
     )
     status = schema.settlements.c.status
     by_status = select(status, func.count()).group_by(status)
-    statuses = dict(connection.execute(by_status).tuples())
+    statuses = {str(row[0]): int(row[1]) for row in connection.execute(by_status)}
     return Summary(
         path=str(db_path),
-        ledger_id=facts["ledger_id"],
+        ledger_id=fact(connection, "ledger_id"),
         budget_micros=sum(campaign.budget_micros for campaign in campaigns),
         settled_micros=sum(campaign.settled_micros for campaign in campaigns),
         leased_micros=sum(campaign.leased_micros for campaign in campaigns),
@@ -173,7 +172,9 @@ _booked_by_campaign = (
         _s.campaign_id,
         func.sum(_s.booked_micros).label("booked"),
         func.count().label("wins"),
-        func.sum(case((_s.booked_micros < _s.price_micros, 1), else_=0)).label("short"),
+        func.sum(case((and_(_s.booked_micros == 0, _s.price_micros > 0), 1), else_=0)).label(
+            "short"
+        ),
     )
     .group_by(_s.campaign_id)
     .subquery()
