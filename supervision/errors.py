@@ -21,7 +21,7 @@ class SpecError(SupervisionError):
         self.value = value
 
 
-class IgnoreStart(SupervisionError):
+class IgnoreStart(SupervisionError):  # noqa: N818 - a decision of the actor, not an error
     """Raised by an actor's ``on_start``: it declines to run, which is no failure."""
 
 
@@ -37,8 +37,12 @@ class StartError(SupervisionError):
         self.reason = reason
 
 
-class Exit(SupervisionError):
-    """Raised inside a handler: the actor ends with ``reason`` (``normal`` and ``shutdown`` are no crash)."""
+class Exit(SupervisionError):  # noqa: N818 - a way out, not always an error
+    """Raised inside a handler: the actor ends with ``reason``.
+
+    Attributes:
+        reason: ``normal``, ``shutdown`` and ``("shutdown", detail)`` are no crash.
+    """
 
     def __init__(self, reason: object = "normal") -> None:
         super().__init__(str(reason))

@@ -1,9 +1,10 @@
 """The host: a Thespian process actor that gives its process to one cell.
 
-Every process of the tree is a host; what differs is the actor that it boots: a supervisor whose children are processes or
-light actors, or a single worker. The host brings the two loops together: Thespian waits on the cell's descriptor among its
-own, and each message or wake-up gives the cell a turn. A busy cell may linger with its own sockets for a few milliseconds
-before Thespian gets to look at its own again, so the hot path does not pay for the control plane.
+Every process of the tree is a host; what differs is the actor that it boots: a supervisor whose
+children are processes or light actors, or a single worker. The host brings the two loops together:
+Thespian waits on the cell's descriptor among its own, and each message or wake-up gives the cell a
+turn. A busy cell may linger with its own sockets for a few milliseconds before Thespian gets to
+look at its own again, so the hot path does not pay for the control plane.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import random
 import signal
 import traceback
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from thespian.actors import Actor, ActorAddress, ThespianWatch, WakeupMessage
+from thespian.actors import Actor, ActorAddress, ThespianWatch, WakeupMessage, WatchMessage
 
 from supervision.cell import Cell, failure_reason
 from supervision.inspect import find, tree_of
@@ -46,13 +47,13 @@ DRAIN_LIMIT_S = 1
 INNER = "cell"
 """Name of the supervisor inside a worker process, as the tree shows it."""
 GC_YOUNG = 50_000
-"""Collections are rare: actors and their addresses are freed by reference counts, cycles are the exception."""
+"""Collections are rare: reference counts free actors and addresses, cycles are the exception."""
 
 
-class Host(Actor):  # type: ignore[misc]
+class Host(Actor):
     """One process of the tree. Its first message is :class:`Boot`."""
 
-    _myRef: Any
+    _myRef: Any  # noqa: N815 - Thespian's name
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,14 +66,14 @@ class Host(Actor):  # type: ignore[misc]
         self._armed_s: float | None = None
         self._outcome: Any = None
 
-    # -- Thespian's side ----------------------------------------------------------------------------------------
+    # -- Thespian's side
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> Any:
-        """Take a control message, then give the cell a turn. A bug here ends the process (let it crash)."""
+        """Take a control message, then give the cell a turn; a bug here ends the process."""
         try:
             self._take(message, sender)
             return self._turn()
-        except Exception as error:  # noqa: BLE001 - Thespian would deliver the message a second time
+        except Exception as error:  # noqa: BLE001 - Thespian would deliver the message again
             self._finish(f"{type(error).__name__}: {error}", traceback.format_exc())
             return None
 
@@ -89,15 +90,15 @@ class Host(Actor):  # type: ignore[misc]
                 self._cell.stop(self._root, reason)
             case Order():
                 self._order(message, message.reply_to or sender)
+            case WatchMessage():
+                pass  # the cell's turn is all it wants
             case WakeupMessage():
                 self._armed_s = None
             case _:
-                # News for the keeper; everything else (a readable descriptor, Thespian's own notices, which the
-                # keeper's pidfds replace) only gives the cell its turn.
                 if self._keeper is not None:
                     self._keeper.deliver(message)
 
-    # -- booting ------------------------------------------------------------------------------------------------
+    # -- booting
 
     def _be(self, boot: Boot, parent: ActorAddress) -> None:
         self._boot, self._parent = boot, parent
@@ -105,12 +106,15 @@ class Host(Actor):  # type: ignore[misc]
         reporter = boot.reporter() if boot.reporter is not None else None
         self._cell = cell = Cell(rng=random.Random(), reporter=reporter)
         self._keeper = Keeper(self, boot.settings, boot.reporter, boot.watchdog_pid)
-        cell.spawn(lambda: self._keeper, name="keeper")
+        # The keeper's end is this process's end: nobody could watch over the children.
+        cell.spawn(lambda: self._keeper, parent=cell.outside, name="keeper")
         cell.processes = self._keeper
         try:
             actor = spec.start.build()
         except Exception as error:  # noqa: BLE001 - any bug in a constructor is a failed start
-            self._say_and_exit(BootFailed(boot.number, failure_reason(error), traceback.format_exc()), 1)
+            self._say_and_exit(
+                BootFailed(boot.number, failure_reason(error), traceback.format_exc()), 1
+            )
         nested = isinstance(actor, Supervisor) and spec.type == "worker"
         # The root's news come to the outside of the cell, where this host reads them.
         self._root = cell.spawn(
@@ -125,14 +129,15 @@ class Host(Actor):  # type: ignore[misc]
     def fork(self) -> tuple[ActorAddress, int]:
         """Make a process; return its address and pid."""
         address = self.createActor(Host)
-        # Thespian's own record of the child, read at once: its pid is needed before the child can have died unseen.
+        # Thespian's own record of the child, read at once: its pid is needed before the child can
+        # have died unseen.
         return address, self._myRef._child_procs[-1].childProc.pid  # noqa: SLF001
 
     def tell(self, address: ActorAddress, message: Any) -> None:
         """Send by Thespian's transport."""
         self.send(address, message)
 
-    # -- the cell's turn ----------------------------------------------------------------------------------------
+    # -- the cell's turn
 
     def _turn(self) -> ThespianWatch | None:
         if self._cell is None or self._boot is None:
@@ -159,8 +164,9 @@ class Host(Actor):  # type: ignore[misc]
         while news:
             message, _ = news.popleft()
             match message:
-                case ChildStarted(_, info):
-                    self.send(self._parent, Booted(number, os.getpid(), info))
+                case ChildStarted(address, info):
+                    if address is self._root:
+                        self.send(self._parent, Booted(number, os.getpid(), info))
                 case ChildFailed(_, reason, detail):
                     self._say_and_exit(BootFailed(number, reason, detail), 1)
                 case ChildDeclined():
@@ -168,13 +174,15 @@ class Host(Actor):  # type: ignore[misc]
                 case _:
                     self._finish(message.reason, message.detail)
 
-    # -- the end ------------------------------------------------------------------------------------------------
+    # -- the end
 
     def _finish(self, reason: Reason, detail: str = "") -> None:
         number = self._boot.number if self._boot is not None else 0
-        self._say_and_exit(Ended(number, reason, detail), 0 if reason in ("normal", "shutdown") else 1)
+        self._say_and_exit(
+            Ended(number, reason, detail), 0 if reason in ("normal", "shutdown") else 1
+        )
 
-    def _say_and_exit(self, words: Any, code: int) -> None:
+    def _say_and_exit(self, words: Any, code: int) -> NoReturn:
         """Send the last words and leave; children that are left die with this process."""
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(DRAIN_LIMIT_S)
@@ -184,7 +192,7 @@ class Host(Actor):  # type: ignore[misc]
                 self._myRef.drainTransmits()
         os._exit(code)
 
-    # -- looking in and operating -------------------------------------------------------------------------------
+    # -- looking in and operating
 
     def _order(self, order: Order, asker: ActorAddress) -> None:
         assert self._root is not None
@@ -201,7 +209,7 @@ class Host(Actor):  # type: ignore[misc]
         if target is None:
             return f"nothing lives at {'/'.join(order.path)}"
         if isinstance(target, ProcessRecord):
-            self._keeper.kill(target)
+            self._keeper.kill_process(target)
             return ""
         operation = getattr(self._cell, order.operation)
         operation(target)

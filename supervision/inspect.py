@@ -1,6 +1,7 @@
-"""Looking in: the supervision tree as data, drawn from what supervisors know, without asking the actors themselves.
+"""Looking in: the supervision tree as data.
 
-A supervisor's own table answers at once, however stuck a child is; what lies inside another process comes from that
+It is drawn from what supervisors know, without asking the actors themselves: a supervisor's own
+table answers at once, however stuck a child is; what lies inside another process comes from that
 process's last heartbeat. The shape of a node is the contract of ``bidwright tree -o json``.
 """
 
@@ -16,7 +17,12 @@ from supervision.supervisor import Supervisor
 if TYPE_CHECKING:
     from supervision.decision import Child
 
-STATES = {"starting": "restarting", "restarting": "restarting", "running": "running", "stopped": "stopped"}
+STATES = {
+    "starting": "restarting",
+    "restarting": "restarting",
+    "running": "running",
+    "stopped": "stopped",
+}
 
 
 def tree_of(root: Ref) -> dict[str, Any]:
@@ -25,7 +31,11 @@ def tree_of(root: Ref) -> dict[str, Any]:
 
 
 def find(root: Ref, path: tuple[str, ...]) -> tuple[Ref | ProcessRecord | None, tuple[str, ...]]:
-    """Follow ``path`` from ``root``: return what was found, and the names left over behind a process's border."""
+    """Follow ``path`` from ``root``.
+
+    Returns:
+        What was found, and the names left over behind a process's border.
+    """
     here: Ref | ProcessRecord | None = root
     for index, name in enumerate(path):
         if isinstance(here, ProcessRecord):
@@ -38,8 +48,14 @@ def find(root: Ref, path: tuple[str, ...]) -> tuple[Ref | ProcessRecord | None, 
     return here, ()
 
 
-def _light_node(  # noqa: PLR0913 - the facts that only the supervisor has
-    ref: Ref, path: str, *, restarts: int, since_s: float | None, last_error: str | None, state: str = "running"
+def _light_node(
+    ref: Ref,
+    path: str,
+    *,
+    restarts: int,
+    since_s: float | None,
+    last_error: str | None,
+    state: str = "running",
 ) -> dict[str, Any]:
     actor = ref.actor
     is_supervisor = isinstance(actor, Supervisor)
@@ -57,7 +73,7 @@ def _light_node(  # noqa: PLR0913 - the facts that only the supervisor has
         "handled": ref.handled,
         "dropped": ref.dropped,
         "last_error": _last_line(last_error),
-        "children": _children(ref, actor, path) if is_supervisor else [],
+        "children": _children(actor, path) if is_supervisor else [],
     }
     if is_supervisor:
         node["allowance_left"] = actor.allowance_left()
@@ -67,7 +83,7 @@ def _light_node(  # noqa: PLR0913 - the facts that only the supervisor has
     return node
 
 
-def _children(ref: Ref, actor: Supervisor, path: str) -> list[dict[str, Any]]:
+def _children(actor: Supervisor, path: str) -> list[dict[str, Any]]:
     return [_child_node(actor, child, f"{path}/{child.key}") for child in actor.state.in_order()]
 
 
@@ -83,7 +99,9 @@ def _child_node(actor: Supervisor, child: Child, path: str) -> dict[str, Any]:
     if isinstance(body.handle, Ref):
         return _light_node(body.handle, path, since_s=body.since_s, state=state, **facts)
     assert isinstance(body.handle, ProcessRecord)
-    return process_node(body.handle, state=state, uptime_s=actor.cell.clock() - body.since_s, **facts)
+    return process_node(
+        body.handle, state=state, uptime_s=actor.cell.clock() - body.since_s, **facts
+    )
 
 
 def _absent_node(child: Child, path: str, state: str, facts: dict[str, Any]) -> dict[str, Any]:
@@ -110,8 +128,9 @@ def process_node(
 ) -> dict[str, Any]:
     """Describe a process child: its supervisor's facts, and its inside as of its last heartbeat.
 
-    A process whose root is a supervisor of type ``supervisor`` is that supervisor; a worker process that hosts a cell
-    shows the cell as its child; any other worker shows its one actor's mailbox as its own.
+    A process whose root is a supervisor of type ``supervisor`` is that supervisor; a worker process
+    that hosts a cell shows the cell as its child; any other worker shows its one actor's mailbox as
+    its own.
     """
     inside = record.snapshot
     node: dict[str, Any] = {
@@ -147,8 +166,9 @@ def _last_line(error: str | None) -> str | None:
 
 
 def names_like(tree: dict[str, Any], wanted: str) -> list[str]:
-    """Return the full names of nodes that ``wanted`` may mean: that path, or paths that end with its parts in order.
+    """Return the full names of the nodes that ``wanted`` may mean.
 
+    That is the node of that path, or else those whose paths have its parts in order, one last:
     ``user-profiler`` names the only one, ``bidder-2/user-profiler`` one of several.
     """
     parts = [part for part in wanted.strip("/").split("/") if part]

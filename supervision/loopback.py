@@ -1,7 +1,8 @@
 """Keep Thespian's own sockets, which carry pickles, on this machine.
 
-Thespian binds every actor's socket to all interfaces and advertises a public address. A node's control plane must not be
-reachable from outside, so both are pinned to the loopback address here, before an actor system starts.
+Thespian binds every actor's socket to all interfaces and advertises a public address. A node's
+control plane must not be reachable from outside, so both are pinned to the loopback address here,
+before an actor system starts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def pin_to_loopback() -> None:
-    """Bind and advertise all of Thespian's sockets of this process and its descendants on the loopback address."""
+    """Bind and advertise Thespian's sockets, here and in descendants, on the loopback address."""
     os.environ["THESPIAN_BASE_IPADDR"] = LOOPBACK
     IPActorAddress.bindArgs = property(lambda address: ((LOOPBACK, address.bindname[1]),))
 

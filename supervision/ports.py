@@ -17,13 +17,13 @@ class ProcessChild(Protocol):
 
 
 class ProcessPort(Protocol):
-    """Starts and ends processes; its news (started, failed, exited) come to ``supervisor``'s system lane."""
+    """Starts and ends processes; news of them come to the supervisor's system lane."""
 
-    def start(self, supervisor: Ref, spec: ChildSpec, path: str) -> ProcessChild:
+    def start_process(self, supervisor: Ref, spec: ChildSpec, path: str) -> ProcessChild:
         """Fork a process for ``spec``."""
 
-    def stop(self, child: ProcessChild, reason: Reason) -> None:
+    def stop_process(self, child: ProcessChild, reason: Reason) -> None:
         """Ask it to end politely."""
 
-    def kill(self, child: ProcessChild, reason: Reason = "killed") -> None:
+    def kill_process(self, child: ProcessChild, reason: Reason = "killed") -> None:
         """End it at once; its exit is reported with ``reason``."""

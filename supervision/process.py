@@ -1,9 +1,10 @@
-"""Processes under a supervisor: what parent and child say to each other, and the keeper that watches over them.
+"""Processes under a supervisor: what parent and child say, and the keeper that watches over them.
 
-Thespian starts the processes and carries the messages; what it does not do (notes in docs/SEMANTICS.md, "Processes") is
-done here. A process dies with its parent. Its end is seen through a pidfd, never through an exit notice alone. It answers
-a heartbeat from its own loop, and is killed when it does not. News carry the incarnation's number, so that late or double
-ones do no harm.
+Thespian starts the processes and carries the messages; what it does not do (notes in
+docs/SEMANTICS.md, "Processes") is done here. A process dies with its parent. Its end is seen
+through a pidfd, never through an exit notice alone. It answers a heartbeat from its own loop, and
+is killed when it does not. News carry the incarnation's number, so that late or double ones do no
+harm.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class ProcessSettings:
     ready_timeout_s: float = 15.0
 
 
-# -- what parent and child say -----------------------------------------------------------------------------------------
+# -- what parent and child say
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,10 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An operator's wish for the actor at ``path`` (below the receiver): ``kill``, ``suspend`` or ``resume``.
+    """An operator's wish for the actor at ``path`` below the receiver.
 
-    The first receiver notes in ``reply_to`` whom it came from.
+    The operation is ``kill``, ``suspend`` or ``resume``. The first receiver notes in ``reply_to``
+    whom it came from.
     """
 
     number: int
@@ -130,13 +132,14 @@ class OrderDone:
     error: str = ""
 
 
-# -- hardening ---------------------------------------------------------------------------------------------------------
+# -- hardening
 
 
 def guard_process() -> None:
     """Make this process die with its parent, and of its own memory faults, as a process should.
 
-    Thespian installs a Python handler for every signal; a fault would then repeat for ever instead of killing.
+    Thespian installs a Python handler for every signal; a fault would then repeat for ever instead
+    of killing.
     """
     for number in FATAL_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
@@ -158,7 +161,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def exit_reason(pidfd: int) -> Reason | None:
-    """Read why the process behind ``pidfd`` ended, without reaping it; ``None`` if it was reaped already."""
+    """Read why the process behind ``pidfd`` ended, without reaping it; ``None`` if unknown."""
     try:
         status = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -172,7 +175,7 @@ def exit_reason(pidfd: int) -> Reason | None:
     return f"signal:{signal.Signals(status.si_status).name}"
 
 
-# -- the keeper --------------------------------------------------------------------------------------------------------
+# -- the keeper
 
 
 class Forker(Protocol):
@@ -190,6 +193,7 @@ class ProcessRecord:
     """One incarnation of a process child, as its keeper knows it.
 
     Attributes:
+        supervisor: Who hears of it; ``None`` for the topmost process, which the watchdog keeps.
         snapshot: What it last said it looks like inside.
         last_words: Its own account of its end, once it has given one.
         verdict: Why its keeper killed it, if it did.
@@ -199,13 +203,13 @@ class ProcessRecord:
     pid: int
     pidfd: int
     address: ActorAddress
-    supervisor: Ref
+    supervisor: Ref | None
     spec: ChildSpec
     path: str
     heard_s: float
     booted: bool = False
     snapshot: dict[str, Any] = field(default_factory=dict)
-    last_words: Ended | None = None
+    last_words: Ended | BootFailed | None = None
     verdict: Reason | None = None
     ready_timer: Timer | None = None
 
@@ -233,10 +237,12 @@ class Keeper(LightActor):
         self._reporter = reporter
         self._watchdog = os.pidfd_open(watchdog_pid) if watchdog_pid is not None else None
         self._numbers = count(1)
+        self._beat_s = 0.0
         self.records: dict[int, ProcessRecord] = {}
 
     def on_start(self) -> ThespianWatch:
         """Begin to send heartbeats."""
+        self._beat_s = self.cell.clock()
         self.wake_after(self._settings.heartbeat_s, "beat")
         return self._watch()
 
@@ -244,9 +250,9 @@ class Keeper(LightActor):
         """Take a message that came by Thespian's transport."""
         self._myRef.signal(message)
 
-    # -- the supervisors' port ----------------------------------------------------------------------------------
+    # -- the supervisors' port
 
-    def start(self, supervisor: Ref, spec: ChildSpec, path: str) -> ProcessRecord:
+    def start_process(self, supervisor: Ref, spec: ChildSpec, path: str) -> ProcessRecord:
         """Fork a process and tell it what to be; news of it go to ``supervisor``."""
         address, pid = self._forker.fork()
         number = next(self._numbers)
@@ -259,17 +265,17 @@ class Keeper(LightActor):
         self.send(self._myRef, "watch")
         return record
 
-    def stop(self, child: ProcessRecord, reason: Reason) -> None:
+    def stop_process(self, child: ProcessRecord, reason: Reason) -> None:
         """Ask the process to end; its supervisor sets the limit."""
         self._forker.tell(child.address, Halt(child.number, reason))
 
-    def kill(self, child: ProcessRecord, reason: Reason = "killed") -> None:
+    def kill_process(self, child: ProcessRecord, reason: Reason = "killed") -> None:
         """End the process at once; ``reason`` is what its exit will be reported with."""
         if child.verdict is None:
             child.verdict = reason
         signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
 
-    # -- events -------------------------------------------------------------------------------------------------
+    # -- events
 
     def receiveMessage(self, message: Any, sender: Any) -> Any:
         """Take news from children, readable pidfds and timers."""
@@ -285,6 +291,8 @@ class Keeper(LightActor):
                 record = self.records.get(message.number)
                 if record is not None:
                     self._heard(record, message)
+            case _:
+                pass  # Thespian's own notices: the pidfds tell the same, and never lose one
         return self._watch()
 
     def _watch(self) -> ThespianWatch:
@@ -297,16 +305,16 @@ class Keeper(LightActor):
             case Booted(_, _, info):
                 record.booted = True
                 self._cancel_ready_timer(record)
-                record.supervisor.signal(ChildStarted(record, info), self._myRef)
+                self._tell(record, ChildStarted(record, info))
             case Pong(_, snapshot):
                 record.snapshot = snapshot
-            case Ended() | BootFailed():
+            case _:
                 record.last_words = message
 
     def _woken(self, payload: Any) -> None:
         if isinstance(payload, ProcessRecord):
             if payload.number in self.records and not payload.booted:
-                self.kill(payload, "start_timeout")
+                self.kill_process(payload, "start_timeout")
         elif isinstance(payload, tuple):
             self._bury(*payload)
         else:
@@ -314,19 +322,25 @@ class Keeper(LightActor):
             self.wake_after(self._settings.heartbeat_s, "beat")
 
     def _beat(self) -> None:
+        """Ask all whether they live, and kill those that have not answered for too long."""
         now_s = self.cell.clock()
+        # Who was kept from running cannot tell whether the others were silent.
+        was_awake = now_s - self._beat_s < 3 * self._settings.heartbeat_s
+        self._beat_s = now_s
         for record in self.records.values():
             if not record.booted or record.verdict is not None:
                 continue
-            if now_s - record.heard_s > self._settings.hang_s:
-                self.kill(record, "hung")
+            if was_awake and now_s - record.heard_s > self._settings.hang_s:
+                self.kill_process(record, "hung")
             else:
                 self._forker.tell(record.address, Ping(record.number))
 
     def _gone(self, pidfd: int) -> None:
         """The process is dead; wait a moment for its last words if it left in good order."""
         if pidfd == self._watchdog:
-            os.killpg(0, signal.SIGKILL)  # nobody is left to rebuild this node: take all of it along
+            os.killpg(
+                0, signal.SIGKILL
+            )  # nobody is left to rebuild this node: take all of it along
         record = next((r for r in self.records.values() if r.pidfd == pidfd), None)
         if record is None or record.verdict == GONE:
             return
@@ -341,13 +355,18 @@ class Keeper(LightActor):
     def _bury(self, record: ProcessRecord, reason: Reason | None) -> None:
         if self.records.pop(record.number, None) is None:
             return
-        # Closed in a later turn: a number that is free while it is still watched would confuse old and new.
+        # Closed in a later turn: a number that is free while it is still watched would confuse old
+        # and new.
         self.send(self._myRef, record)
         self._cancel_ready_timer(record)
         words = record.last_words
         detail = words.detail if words is not None else ""
         final = words.reason if words is not None else reason or "killed"
-        record.supervisor.signal(self._news(record, final, detail), self._myRef)
+        self._tell(record, self._news(record, final, detail))
+
+    def _tell(self, record: ProcessRecord, news: Any) -> None:
+        if record.supervisor is not None:
+            record.supervisor.signal(news, self._myRef)
 
     @staticmethod
     def _news(record: ProcessRecord, reason: Reason, detail: str) -> Any:

@@ -1,16 +1,18 @@
 """What a supervisor is told: child specifications and flags, as data, checked before anything starts.
 
-The vocabulary and the defaults are those of Erlang/OTP's ``supervisor`` (stdlib reference manual, "Child specification"
-and "Supervisor flags"), so that what is known about OTP trees holds here.
+The vocabulary and the defaults are those of Erlang/OTP's ``supervisor`` (stdlib reference manual,
+"Child specification" and "Supervisor flags"), so that what is known about OTP trees holds here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from supervision.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 Restart = Literal["permanent", "transient", "temporary"]
 Shutdown = int | Literal["brutal_kill", "infinity"]
@@ -26,7 +28,8 @@ WORKER_SHUTDOWN_MS = 5000
 class Start:
     """How a child is made: ``factory(*args, **kwargs)`` returns a fresh actor.
 
-    For a child in its own process the factory and its arguments travel to that process, so they must be picklable.
+    For a child in its own process the factory and its arguments travel to that process, so they
+    must be picklable.
     """
 
     factory: Callable[..., Any]
@@ -45,15 +48,18 @@ class ChildSpec:
     Attributes:
         id: Unique among its siblings; the last part of the child's path.
         start: How to make it.
-        restart: ``permanent`` always comes back, ``transient`` only after an abnormal end, ``temporary`` never.
-        shutdown: Milliseconds it may take to stop, ``brutal_kill`` or ``infinity``. ``None`` means the default:
-            5000 for a worker, ``infinity`` for a supervisor.
+        restart: ``permanent`` always comes back, ``transient`` only after an abnormal end,
+            ``temporary`` never.
+        shutdown: Milliseconds it may take to stop, ``brutal_kill`` or ``infinity``. ``None`` means
+            the default: 5000 for a worker, ``infinity`` for a supervisor.
         type: ``worker`` or ``supervisor``.
         significant: Its end may end the supervisor (``auto_shutdown``).
-        placement: ``light`` (in the supervisor's cell) or ``process`` (an operating-system process of its own).
+        placement: ``light`` (in the supervisor's cell) or ``process`` (an operating-system process
+            of its own).
         role: The name under which other actors of the cell find it in the registry.
         mailbox_limit: Messages that may wait for it; more are refused.
-        linger_s: For a process: how long its loop stays with its own sockets before it looks at its supervisor.
+        linger_s: For a process: how long its loop stays with its own sockets before it looks at its
+            supervisor.
     """
 
     id: str
@@ -77,7 +83,14 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorFlags:
-    """How a supervisor reacts: strategy, and at most ``intensity`` restarts in ``period_s`` seconds."""
+    """How a supervisor reacts.
+
+    Attributes:
+        strategy: Whom the failure of one child takes along.
+        intensity: So many restarts are allowed ...
+        period_s: ... within so many (whole) seconds; one more and the supervisor gives up.
+        auto_shutdown: Whether the end of significant children ends the supervisor.
+    """
 
     strategy: Strategy = "one_for_one"
     intensity: int = 1
@@ -85,23 +98,29 @@ class SupervisorFlags:
     auto_shutdown: AutoShutdown = "never"
 
 
-def check_flags(flags: SupervisorFlags) -> None:
+def check_flags(flags: object) -> None:
     """Refuse flags that make no sense.
 
     Raises:
-        SpecError: with ``code`` ``invalid_<field>`` and the offending value.
+        SpecError: ``invalid_type``, ``invalid_<field>`` or ``bad_combination`` with the value.
     """
+    if not isinstance(flags, SupervisorFlags):
+        raise SpecError("invalid_type", flags)
     _one_of("strategy", flags.strategy, get_args(Strategy))
     _natural("intensity", flags.intensity, least=0)
     _natural("period", flags.period_s, least=1)
     _one_of("auto_shutdown", flags.auto_shutdown, get_args(AutoShutdown))
+    if flags.strategy == "simple_one_for_one" and flags.auto_shutdown != "never":
+        combination = f"auto_shutdown={flags.auto_shutdown}+strategy=simple_one_for_one"
+        raise SpecError("bad_combination", combination)
 
 
 def check_spec(spec: object, auto_shutdown: AutoShutdown = "never") -> None:
     """Refuse a child specification that makes no sense, alone or under ``auto_shutdown``.
 
     Raises:
-        SpecError: ``invalid_child_spec``, ``invalid_<field>`` or ``bad_combination`` with the offending value.
+        SpecError: ``invalid_child_spec``, ``missing_start``, ``invalid_<field>`` or
+            ``bad_combination`` with the offending value.
     """
     if not isinstance(spec, ChildSpec):
         raise SpecError("invalid_child_spec", spec)
@@ -123,8 +142,10 @@ def check_specs(specs: Sequence[object], auto_shutdown: AutoShutdown = "never") 
     """Refuse a list of specifications if one is wrong or an id stands twice.
 
     Raises:
-        SpecError: as :func:`check_spec`, or ``duplicate_child_name``.
+        SpecError: as :func:`check_spec`, ``duplicate_child_name``, or ``badarg`` if it is no list.
     """
+    if not isinstance(specs, list | tuple):
+        raise SpecError("badarg", specs)
     seen: set[str] = set()
     for spec in specs:
         check_spec(spec, auto_shutdown)
@@ -132,6 +153,20 @@ def check_specs(specs: Sequence[object], auto_shutdown: AutoShutdown = "never") 
         if spec.id in seen:
             raise SpecError("duplicate_child_name", spec.id)
         seen.add(spec.id)
+
+
+def check_start(flags: object, specs: Sequence[object]) -> None:
+    """Refuse what a supervisor cannot be started with, or changed to.
+
+    Raises:
+        SpecError: as :func:`check_flags` and :func:`check_specs`, or ``bad_start_spec`` if a dynamic
+            supervisor is not given exactly one template.
+    """
+    check_flags(flags)
+    assert isinstance(flags, SupervisorFlags)
+    check_specs(specs, flags.auto_shutdown)
+    if flags.strategy == "simple_one_for_one" and len(specs) != 1:
+        raise SpecError("bad_start_spec", f"{len(specs)} templates instead of one")
 
 
 def _check_shutdown(shutdown: object) -> None:

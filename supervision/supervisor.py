@@ -209,7 +209,7 @@ class Supervisor(LightActor):
         if spec.placement == "process":
             if self.cell.processes is None:
                 raise StartError(f"{path} wants a process of its own, but its supervisor lives where none can be made")
-            body = _Body(child, self.cell.processes.start(self._myRef, spec, path), self.cell.clock())
+            body = _Body(child, self.cell.processes.start_process(self._myRef, spec, path), self.cell.clock())
         else:
             ref = self.cell.spawn(
                 spec.start.build, (child.args,), parent=self._myRef, name=child.key, limit=spec.mailbox_limit
@@ -231,7 +231,7 @@ class Supervisor(LightActor):
             self.cell.stop(body.handle, "shutdown")
         else:
             assert self.cell.processes is not None
-            self.cell.processes.stop(body.handle, "shutdown")
+            self.cell.processes.stop_process(body.handle, "shutdown")
         if within != "infinity":
             body.deadline = self.wake_after(within / 1000, body)
 
@@ -240,7 +240,7 @@ class Supervisor(LightActor):
             self.cell.kill(body.handle)
         else:
             assert self.cell.processes is not None
-            self.cell.processes.kill(body.handle)
+            self.cell.processes.kill_process(body.handle)
 
     def _woken(self, payload: Any) -> None:
         if isinstance(payload, _Body):

@@ -1,9 +1,11 @@
-"""The watchdog: the plain process outside the tree that starts it, answers for it, and builds it anew if its top dies.
+"""The watchdog: the plain process outside the tree that starts it and answers for it.
 
-It owns the Thespian system (a private administrator port for each run), boots the topmost host, and serves operators on a
-control socket. The tree's processes form one process group: when the top, the administrator or the watchdog itself is
-gone, the group is killed as a whole, so nothing is ever left over. The watchdog never opens nng and never runs a model; it
-only imports what its descendants will need, so that their restarts cost no imports.
+It builds the tree anew if its top dies. It owns the Thespian system (a private administrator port
+for each run), boots the topmost host, and serves operators on a control socket. The tree's
+processes form one process group: when the top, the administrator or the watchdog itself is gone,
+the group is killed as a whole, so nothing is ever left over. The watchdog never opens nng and never
+runs a model; it only imports what its descendants will need, so that their restarts cost no
+imports.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ from supervision.process import (
     ProcessSettings,
     become_subreaper,
 )
-from transport.control import ControlError, ControlServer
+from transport.control import ControlServer
+from transport.errors import ControlError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,11 +124,14 @@ class Watchdog:
     def _terminated(self, _number: int, _frame: object) -> None:
         self._state = "stopping"
 
-    # -- building the tree --------------------------------------------------------------------------------------
+    # -- building the tree
 
     def _build(self) -> None:
         self._state = "starting"
-        capabilities = {"Admin Port": self._admin_port or free_port(), "Process Startup Method": "fork"}
+        capabilities = {
+            "Admin Port": self._admin_port or free_port(),
+            "Process Startup Method": "fork",
+        }
         self._system = ActorSystem(
             "multiprocTCPBase", capabilities, logDefs=self._log_definitions(), transientUnique=True
         )
@@ -137,10 +143,22 @@ class Watchdog:
         self._system.tell(address, boot)
         booted = self._await(Booted | BootFailed | Ended, BOOT_LIMIT_S)
         if not isinstance(booted, Booted):
-            reason = "it did not answer in time" if booted is None else f"{booted.reason}\n{booted.detail}"
+            reason = (
+                "it did not answer in time"
+                if booted is None
+                else f"{booted.reason}\n{booted.detail}"
+            )
             raise NodeError(f"the node's supervision tree could not start: {reason}".strip())
         self._root = ProcessRecord(
-            1, booted.pid, os.pidfd_open(booted.pid), address, None, self._spec, self._spec.id, self._clock(), True
+            1,
+            booted.pid,
+            os.pidfd_open(booted.pid),
+            address,
+            None,
+            self._spec,
+            self._spec.id,
+            self._clock(),
+            True,
         )
         if self._state == "starting":
             self._state = "ready"
@@ -175,7 +193,9 @@ class Watchdog:
         self._rebuilds.append(now_s)
         self._kill_groups()
         if len(self._rebuilds) > REBUILDS:
-            raise NodeError(f"the tree fell over {len(self._rebuilds)} times within a minute, last: {why}")
+            raise NodeError(
+                f"the tree fell over {len(self._rebuilds)} times within a minute, last: {why}"
+            )
         self._build()
 
     def _kill_groups(self) -> None:
@@ -189,18 +209,18 @@ class Watchdog:
         self._reap(DEATH_LIMIT_S)
 
     def _reap(self, limit_s: float = 0.0) -> None:
-        """Collect dead descendants; with a limit, wait that long for the last of them to be dead."""
+        """Collect dead descendants; with a limit, wait that long for the last of them."""
         deadline_s = self._clock() + limit_s
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0] or self._clock() < deadline_s:
                 select.select([], [], [], DEATH_POLL_S if limit_s else 0.0)
 
-    # -- serving ------------------------------------------------------------------------------------------------
+    # -- serving
 
     def _serve(self) -> None:
         """Answer operators, and see every tick that the top is alive and answers."""
         assert self._root is not None
-        readable, _, _ = select.select([self._control, self._root.pidfd], [], [], TICK_S)
+        readable, _, _ = select.select([self._control.fileno(), self._root.pidfd], [], [], TICK_S)
         if self._root.pidfd in readable:
             self._rebuild("the topmost process died")
         elif readable:
@@ -238,11 +258,17 @@ class Watchdog:
     def _tree(self) -> dict[str, Any]:
         snapshot = self._snapshot(ORDER_LIMIT_S)
         if snapshot is None or self._root is None:
-            raise ControlError("busy", "the topmost supervisor did not answer; try again in a moment")
+            raise ControlError(
+                "busy", "the topmost supervisor did not answer; try again in a moment"
+            )
         self._root.snapshot = snapshot
         uptime_s = self._clock() - self._root.heard_s
         return process_node(
-            self._root, state="running", restarts=len(self._rebuilds), uptime_s=uptime_s, last_error=None
+            self._root,
+            state="running",
+            restarts=len(self._rebuilds),
+            uptime_s=uptime_s,
+            last_error=None,
         )
 
     def _order(self, operation: str, wanted: str) -> dict[str, Any]:
@@ -251,7 +277,9 @@ class Watchdog:
         if not found:
             raise ControlError("not_found", f"no actor is called {wanted!r}; see `bidwright tree`")
         if len(found) > 1:
-            raise ControlError("ambiguous", f"{wanted!r} may mean {', '.join(found)}; say more of the path")
+            raise ControlError(
+                "ambiguous", f"{wanted!r} may mean {', '.join(found)}; say more of the path"
+            )
         path = tuple(found[0].split("/")[1:])
         assert self._root is not None
         if not path and operation == "kill":
@@ -262,10 +290,12 @@ class Watchdog:
         self._system.tell(self._root.address, Order(number, path, operation))
         done = self._await(OrderDone, ORDER_LIMIT_S, number)
         if done is None or done.error:
-            raise ControlError("failed", done.error if done else f"{found[0]} did not answer in time")
+            raise ControlError(
+                "failed", done.error if done else f"{found[0]} did not answer in time"
+            )
         return {"name": found[0], "operation": operation}
 
-    # -- talking to the tree ------------------------------------------------------------------------------------
+    # -- talking to the tree
 
     def _snapshot(self, limit_s: float) -> dict[str, Any] | None:
         if self._root is None or self._system is None:
@@ -276,7 +306,7 @@ class Watchdog:
         return pong.snapshot if pong is not None else None
 
     def _await(self, wanted: Any, limit_s: float, number: int | None = None) -> Any:
-        """Return the next message of the wanted type and number; late answers to others are dropped."""
+        """Return the next message of the wanted type and number; drop late answers to others."""
         assert self._system is not None
         deadline_s = self._clock() + limit_s
         while (left_s := deadline_s - self._clock()) > 0:
