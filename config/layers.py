@@ -69,13 +69,19 @@ def nest(flat: Mapping[str, object]) -> dict[str, object]:
     for name, value in flat.items():
         *parents, last = name.split(".")
         table: dict[str, object] = tables
-        for parent in parents:
+        for depth, parent in enumerate(parents, start=1):
             inner = table.setdefault(parent, {})
             if not isinstance(inner, dict):
-                raise ConfigError(f"{parent} is a value in one place and a table in another")
+                raise _both(".".join(parents[:depth]), inner)
             table = inner
+        if isinstance(table.get(last), dict):
+            raise _both(name, value)
         table[last] = value
     return tables
+
+
+def _both(name: str, value: object) -> ConfigError:
+    return ConfigError(f"{name} is given both as a section and as the value {value!r}")
 
 
 def table_layer(tables: Mapping[str, object], source: str) -> Layer:
