@@ -11,7 +11,6 @@ import pytest
 from config.errors import ConfigError
 from config.paths import NodePaths
 
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
