@@ -2,8 +2,8 @@
 
 Principle: every rule of an impression's life is here and in ``actors.steps``, and nothing else is.
 The machine knows neither actors nor timers; whoever drives it tells it what happened and what time
-it is, sends the questions that it leaves in ``outbox`` and calls ``tick`` at ``next_due_s``. So
-each rule can be tested by a table, and the whole by random programs.
+it is, sends the questions that it leaves in ``outbox`` and calls ``tick`` at ``alarm_s``. So each
+rule can be tested by a table, and the whole by random programs.
 
     vet -> profile || fund -> select -> price -> clear -> reserve -> outcome
 
@@ -15,12 +15,10 @@ moment for the agent's restart where it would cost the bid (money, rules).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from actors import reasons
-from actors.fallbacks import Fallbacks
 from actors.steps import COUNT, FAILS_OPEN, FALL_BACK, NAMES, QUESTION, RESERVE, TAKE, VET
 from transport.messages import StepTaken
 
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from actors.fallbacks import Fallbacks
     from actors.messages import AnswerKind, Bid, BudgetView, Question
     from models.eligibility import Candidate
     from models.opportunity import Opportunity
@@ -39,7 +38,8 @@ FIRST_ATTEMPT_SHARE: Final = 0.5
 _PAUSED: Final = -1
 
 
-class DecisionRules(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class DecisionRules:
     """What all decisions of a bidder have in common.
 
     Attributes:
@@ -71,11 +71,13 @@ class Decision:
     Attributes:
         outbox: Questions to send now, as (step, question); whoever sends them empties it.
         finished: True once there is an outcome: ``bid``, or a ``reason`` why there is none.
+        alarm_s: No later than the first moment at which ``tick`` has something to do.
         reports: What each finished step did, in order of completion.
     """
 
     __slots__ = (
         "affordable",
+        "alarm_s",
         "asked_s",
         "attempts",
         "bid",
@@ -131,6 +133,8 @@ class Decision:
         self.ends_s = [NEVER] * COUNT
         self.asked_s = [0.0] * COUNT
         self.attempts = [0] * COUNT
+        # Invariant: never later than the earliest due time; a finished step may leave it too early.
+        self.alarm_s = deadline_s
         self._reset_findings()
 
     def _reset_findings(self) -> None:
@@ -182,7 +186,7 @@ class Decision:
         retry_s = now_s + self.rules.retry_pause_s
         if self.attempts[step] == 1 and retry_s < self.ends_s[step]:
             self.attempts[step] = _PAUSED
-            self.due_s[step] = retry_s
+            self._await(step, retry_s)
         elif self.attempts[step] != _PAUSED:
             self._fall_back(step, now_s)
 
@@ -211,12 +215,8 @@ class Decision:
                 break
             if self.due_s[step] <= now_s and self._overdue(step, now_s):
                 late.append(step)
+        self.alarm_s = NEVER if self.finished else min(self.deadline_s, *self.due_s)
         return late
-
-    @property
-    def next_due_s(self) -> float:
-        """When :meth:`tick` has something to do, at the latest; NEVER when finished."""
-        return NEVER if self.finished else min(self.deadline_s, *self.due_s)
 
     @property
     def may_hold_money(self) -> bool:
@@ -250,8 +250,12 @@ class Decision:
 
     def _ask(self, step: int, attempt: int, due_s: float) -> None:
         self.attempts[step] = attempt
-        self.due_s[step] = due_s
+        self._await(step, due_s)
         self.outbox.append((step, QUESTION[step](self, due_s, attempt)))
+
+    def _await(self, step: int, due_s: float) -> None:
+        self.due_s[step] = due_s
+        self.alarm_s = min(self.alarm_s, due_s)
 
     def _overdue(self, step: int, now_s: float) -> bool:
         """Go on with a step whose time has come; tells whether its agent was late."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from models.eligibility import Candidate
 from models.opportunity import Opportunity
-from transport.messages import StepTaken
+from transport.messages import Event, StepTaken
 
 AnswerKind = Literal["live", "retried", "fallback"]
 """How a step got its answer: at the first attempt, at the second, or from its fallback."""
@@ -223,8 +223,9 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
         reason: Why there is no bid ("" with a bid); a code of ``actors.reasons``.
         steps: What each step did, in order of completion.
         record: The decision record, encoded, to be written before the answer leaves.
-        candidate_count: How many candidates were eligible.
-        notes: Details for ``explain`` (reasons of fraud detector, chosen source, price).
+        opportunity: What was decided on.
+        vector: The interest vector that was used, None if the decision ended before it.
+        notes: The story of the decision, only where the request asked for it.
     """
 
     job_id: int
@@ -232,5 +233,44 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     reason: str
     steps: Sequence[StepTaken]
     record: bytes
-    candidate_count: int = 0
-    notes: Mapping[str, object] = {}
+    opportunity: Opportunity
+    vector: NDArray[np.float32] | None = None
+    notes: Mapping[str, object] | None = None
+
+
+class Feedback(msgspec.Struct, frozen=True, gc=False):
+    """What became of a bid of ours, with what a learner needs of it (published in the cell).
+
+    Attributes:
+        kind: ``win``, ``loss``, ``impression``, ``click`` or ``conversion``.
+        key: The bid.
+        candidate: The ad.
+        opportunity: The impression.
+        vector: The interest vector of the decision.
+        bid_micros: What we offered.
+        price_micros: The clearing price (for a loss: what would have won), None if unknown.
+    """
+
+    kind: str
+    key: str
+    candidate: Candidate
+    opportunity: Opportunity
+    vector: NDArray[np.float32]
+    bid_micros: int
+    price_micros: int | None = None
+
+
+class Offered(msgspec.Struct, frozen=True, gc=False):
+    """A bid of ours is about to leave (published in the cell)."""
+
+    key: str
+    candidate: Candidate
+    opportunity: Opportunity
+    vector: NDArray[np.float32]
+    bid_micros: int
+
+
+class Heard(msgspec.Struct, frozen=True, gc=False):
+    """An event that another bidder of this node received (published in the cell)."""
+
+    event: Event

@@ -37,6 +37,7 @@ NOT_WORTH_FLOOR = "not_worth_floor"
 VETOED = "vetoed"
 OVERSIGHT_UNAVAILABLE = "oversight_unavailable"
 NOT_RESERVED = "not_reserved"
+LOG_UNAVAILABLE = "log_unavailable"
 
 _NBR = {
     MALFORMED: NBR_INVALID_REQUEST,
@@ -54,6 +55,7 @@ _NBR = {
     VETOED: NBR_VETOED,
     OVERSIGHT_UNAVAILABLE: NBR_TECHNICAL,
     NOT_RESERVED: NBR_NO_BUDGET,
+    LOG_UNAVAILABLE: NBR_TECHNICAL,
 }
 
 _NBR_OF_TRAFFIC = {

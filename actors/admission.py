@@ -1,0 +1,76 @@
+"""The door: which request gets a decision, and what the others are told at once.
+
+Principle: refuse cheaply and say why. A body that cannot be read, a rule of OpenRTB broken, too
+little time left or too many decisions under way: each gets its no-bid before anything is spent on
+it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from actors import reasons
+from actors.reasons import nbr_of
+from transport.codec import WireFormat, decode_request, no_bid, refusal, sniff_format
+from transport.errors import InvalidRequestError, MalformedRequestError
+from transport.openrtb import BidRequest
+
+
+class DoorRules(msgspec.Struct, frozen=True):
+    """When a request may come in.
+
+    Attributes:
+        max_body_bytes: Larger requests are refused unread.
+        max_in_flight: Impressions that may be undecided at one time.
+        default_tmax_s: Time for an answer where the request names none.
+        network_margin_s: Part of the request's time kept for the network.
+        min_time_s: With less time than this left there is no point in deciding.
+    """
+
+    max_body_bytes: int
+    max_in_flight: int
+    default_tmax_s: float
+    network_margin_s: float
+    min_time_s: float
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """A request that gets a decision within ``time_s`` seconds."""
+
+    request: BidRequest
+    form: WireFormat
+    time_s: float
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A request that is answered at once: ``answer`` is the encoded no-bid."""
+
+    reason: str
+    answer: bytes
+
+
+def admit(rules: DoorRules, body: bytes, in_flight: int) -> Admitted | Refused:
+    """Read a request and decide whether it comes in.
+
+    Args:
+        rules: The bounds.
+        body: As received.
+        in_flight: Impressions undecided now.
+    """
+    try:
+        request, form = decode_request(body, rules.max_body_bytes)
+    except MalformedRequestError as error:
+        return Refused(reasons.MALFORMED, refusal(error, sniff_format(body)))
+    except InvalidRequestError as error:
+        return Refused(reasons.INVALID_REQUEST, refusal(error, sniff_format(body)))
+    tmax_s = request.tmax / 1000 if request.tmax > 0 else rules.default_tmax_s
+    time_s = tmax_s - rules.network_margin_s
+    if time_s < rules.min_time_s:
+        return _no_bid(request.id, form, reasons.INSUFFICIENT_TIME)
+    if in_flight + len(request.imp) > rules.max_in_flight:
+        return _no_bid(request.id, form, reasons.OVERLOADED)
+    return Admitted(request, form, time_s)
+
+
+def _no_bid(request_id: str, form: WireFormat, reason: str) -> Refused:
+    return Refused(reason, no_bid(request_id, nbr_of(reason), form, reason))

@@ -1,0 +1,362 @@
+"""The gateway: bid requests in, exactly one answer to each out, whatever dies in between.
+
+Principle: the gateway promises an answer, the orchestrators find it. It keeps for every request in
+hand what is still missing; an orchestrator's answer, its death or the request's deadline completes
+it, whichever comes first. A burst's decision records are written before the burst's answers leave.
+If the gateway itself dies, its socket closes and clients send again, to its successor or elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
+
+from actors import reasons
+from actors.admission import Refused, admit
+from actors.answer_memory import AnswerMemory
+from actors.decision import NEVER
+from actors.messages import Decided, Offered, Released
+from actors.orchestrator import Job
+from actors.responses import bid_of, response_of
+from actors.steps import ROLES
+from supervision import Down, LightActor, StartChild
+from transport.codec import encode_response
+from transport.errors import SegmentError
+from transport.notices import NoticeKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.admission import Admitted, DoorRules
+    from actors.metering import Meter
+    from actors.responses import NoticeForm
+    from supervision.ref import Ref, Timer
+    from supervision.registry import Route
+    from transport.frames import LinkFactory, Received, ServerLink
+    from transport.segments import SegmentWriter
+
+BURST: Final = 64
+"""Requests taken from the socket in one turn."""
+GUARD_S: Final = 0.002
+"""How long after its deadline an orchestrator may still be heard."""
+SPARE_BYTES: Final = 1024
+"""What the socket takes above the largest body, so that one just too large still gets an answer."""
+_FLUSH: Final = "flush"
+_SWEEP: Final = "sweep"
+_METERS: Final = "meters"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayKit:
+    """What a gateway is made of; every incarnation gets the same.
+
+    Attributes:
+        bidder: Name of the bidder; begins the names of its bids.
+        urls: Addresses that take bid requests.
+        door: Which requests come in.
+        form: What a bid promises.
+        memory_entries: Answers remembered at most.
+        memory_bytes: Bytes of remembered requests and answers at most.
+        links: Makes the socket.
+        secret: Signs the names of bids.
+        open_log: Opens the decision log.
+        unix_clock: Seconds since 1970.
+        meter: Where the numbers go.
+        flush_metrics_s: How often they are sent.
+    """
+
+    bidder: str
+    urls: tuple[str, ...]
+    door: DoorRules
+    form: NoticeForm
+    memory_entries: int
+    memory_bytes: int
+    links: LinkFactory
+    secret: bytes
+    open_log: Callable[[], SegmentWriter]
+    unix_clock: Callable[[], float]
+    meter: Meter
+    flush_metrics_s: float
+
+
+class Pending:
+    """A request in hand: who waits for it, what has come, how much is missing."""
+
+    __slots__ = ("admitted", "body", "deadline_s", "decided", "headers", "missing", "reasons")
+
+    def __init__(self, header: bytes, body: bytes, admitted: Admitted, deadline_s: float) -> None:
+        self.headers = [header]
+        self.body = body
+        self.admitted = admitted
+        self.deadline_s = deadline_s
+        self.missing = len(admitted.request.imp)
+        self.decided: list[Decided] = []
+        self.reasons: dict[str, str] = {}
+
+
+class Gateway(LightActor):
+    """Takes bid requests and answers them.
+
+    Args:
+        kit: What it is made of.
+    """
+
+    def __init__(self, kit: GatewayKit) -> None:
+        self._kit = kit
+        self._jobs: dict[int, tuple[Pending, str, str]] = {}
+        self._in_hand: dict[bytes, Pending] = {}
+        self._done: list[tuple[Pending, bytes]] = []
+        self._memory = AnswerMemory(kit.memory_entries, kit.memory_bytes)
+        self._next_job = 1
+        self._flushing = False
+        self._sweep_at_s = NEVER
+        self._sweeper: Timer | None = None
+        self._server: ServerLink | None = None
+        self._log: SegmentWriter | None = None
+        self._handlers: dict[type, Callable[[Any], Any]] = {
+            WatchMessage: self._on_readable,
+            Decided: self._on_decided,
+            Down: self._on_down,
+            WakeupMessage: self._on_wakeup,
+        }
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def on_start(self) -> ThespianWatch:
+        """Open the log and the socket."""
+        kit = self._kit
+        self._log = kit.open_log()
+        self._server = server = kit.links.server(kit.door.max_body_bytes + SPARE_BYTES)
+        for url in kit.urls:
+            server.listen(url)
+        registry = self.cell.registry
+        self._routes: tuple[Route, ...] = tuple(registry.route(role) for role in ROLES)
+        self._impressions = registry.route("impressions")
+        # Names of bids must never repeat, not even by a successor: the ledger settles by name.
+        self._prefix = f"{kit.bidder}-{int(kit.unix_clock() * 1e6):x}-"
+        self.wake_after(kit.flush_metrics_s, _METERS)
+        return ThespianWatch([server.fileno()])
+
+    def on_end(self) -> None:
+        """Close socket and log, so that clients send again elsewhere."""
+        if self._server is not None:
+            self._server.close()
+        if self._log is not None:
+            self._log.close()
+
+    def describe(self) -> dict[str, Any]:
+        """Tell what is in hand."""
+        return {
+            "urls": list(self._kit.urls),
+            "in_flight": len(self._jobs),
+            "remembered": len(self._memory),
+        }
+
+    def receiveMessage(self, message: Any, sender: Ref) -> Any:
+        """Dispatch by type; anything else is not for us."""
+        handler = self._handlers.get(type(message))
+        return None if handler is None else handler(message)
+
+    # --- requests in ---------------------------------------------------------------------------
+
+    def _on_readable(self, _message: WatchMessage) -> None:
+        assert self._server is not None
+        now_s = self.cell.clock()
+        unix_s = self._kit.unix_clock()
+        for received in self._server.drain(BURST):
+            self._take(received, now_s, unix_s)
+
+    def _take(self, received: Received, now_s: float, unix_s: float) -> None:
+        header, body = received
+        assert self._server is not None
+        meter = self._kit.meter
+        meter.requests += 1
+        known = self._memory.find(body)
+        if known is not None:
+            meter.repeated += 1
+            self._server.reply(header, known)
+            return
+        in_hand = self._in_hand.get(body)
+        if in_hand is not None:
+            meter.repeated += 1
+            in_hand.headers.append(header)
+            return
+        admitted = admit(self._kit.door, body, len(self._jobs))
+        if isinstance(admitted, Refused):
+            meter.no_bid(admitted.reason)
+            self._server.reply(header, admitted.answer)
+            return
+        pending = Pending(header, body, admitted, now_s + admitted.time_s)
+        self._in_hand[body] = pending
+        self._start(pending, now_s, unix_s)
+
+    def _start(self, pending: Pending, now_s: float, unix_s: float) -> None:
+        """Start an orchestrator for each impression."""
+        impressions = self._impressions.address
+        request = pending.admitted.request
+        for imp in request.imp:
+            job_id = self._next_job
+            self._next_job = job_id + 1
+            key = f"{self._prefix}{job_id:x}"
+            job = Job(job_id, key, request, imp)
+            job.arrived_s = now_s
+            job.deadline_s = pending.deadline_s
+            job.unix_s = unix_s
+            job.routes = self._routes
+            job.gateway = self.myAddress
+            if impressions is not None and self.send(
+                impressions, StartChild((job,), name=str(job_id))
+            ):
+                self._jobs[job_id] = (pending, imp.id, key)
+            else:
+                self._without_decision(pending, imp.id, reasons.OVERLOADED)
+        self._guard(pending.deadline_s + GUARD_S, now_s)
+
+    def _guard(self, at_s: float, now_s: float) -> None:
+        """See to it that deadlines are looked at by ``at_s``."""
+        if at_s < self._sweep_at_s:
+            if self._sweeper is not None:
+                self._sweeper.cancel()
+            self._sweep_at_s = at_s
+            self._sweeper = self.wake_after(max(0.0, at_s - now_s), _SWEEP)
+
+    # --- decisions in --------------------------------------------------------------------------
+
+    def _on_decided(self, decided: Decided) -> None:
+        entry = self._jobs.pop(decided.job_id, None)
+        if entry is None:
+            # Answered without it already, so the bid never leaves and its money is free.
+            if decided.bid is not None:
+                self.publish(Released(decided.bid.key))
+            return
+        pending = entry[0]
+        pending.decided.append(decided)
+        pending.missing -= 1
+        if not pending.missing:
+            self._complete(pending)
+
+    def _on_down(self, down: Down) -> None:
+        """Hear that an orchestrator died: its impression gets no bid, its money is free."""
+        name = down.address.name
+        entry = self._jobs.pop(int(name), None) if name.isdigit() else None
+        if entry is not None:
+            pending, imp_id, key = entry
+            self.publish(Released(key))
+            self._without_decision(pending, imp_id, reasons.DECIDER_DIED)
+
+    def _without_decision(self, pending: Pending, imp_id: str, reason: str) -> None:
+        pending.reasons[imp_id] = reason
+        pending.missing -= 1
+        if not pending.missing:
+            self._complete(pending)
+
+    def _sweep(self) -> None:
+        """Answer what is past its deadline with what is there."""
+        now_s = self.cell.clock()
+        self._sweep_at_s = next_s = NEVER
+        for job_id, (pending, imp_id, key) in tuple(self._jobs.items()):
+            due_s = pending.deadline_s + GUARD_S
+            if due_s > now_s:
+                next_s = min(next_s, due_s)
+            else:
+                del self._jobs[job_id]
+                self.publish(Released(key))
+                self._without_decision(pending, imp_id, reasons.OUT_OF_TIME)
+        if next_s < NEVER:
+            self._guard(max(next_s, now_s + GUARD_S), now_s)
+
+    # --- answers out ---------------------------------------------------------------------------
+
+    def _complete(self, pending: Pending) -> None:
+        """Put the answer together; it leaves when the burst's records are written."""
+        kit = self._kit
+        bids = []
+        story = []
+        why = pending.reasons
+        for decided in pending.decided:
+            bid = decided.bid
+            imp_id = decided.opportunity.imp_id
+            kit.meter.decided(decided)
+            if bid is None:
+                why[imp_id] = decided.reason
+            else:
+                campaign_id = bid.candidate.campaign.id
+                name = NoticeKey(
+                    bid.key, campaign_id, bid.lease_id, bid.bid_micros, bid.candidate.creative.id
+                )
+                bids.append(bid_of(kit.form, imp_id, bid, name.encode(kit.secret)))
+            if decided.notes is not None:
+                story.append(decided.notes)
+        admitted = pending.admitted
+        response = response_of(admitted.request.id, bids, why, story)
+        self._done.append((pending, encode_response(response, admitted.form)))
+        del self._in_hand[pending.body]
+        if not self._flushing:
+            self._flushing = True
+            self.wake_after(0.0, _FLUSH)
+
+    def _flush(self) -> None:
+        """Write the burst's decision records, then let its answers go."""
+        self._flushing = False
+        done, self._done = self._done, []
+        logged = self._write(done)
+        assert self._server is not None
+        for pending, answer in done:
+            if not logged and any(each.bid is not None for each in pending.decided):
+                self._answer_unlogged(pending)
+                continue
+            self._announce(pending)
+            self._memory.keep(pending.body, answer)
+            for header in pending.headers:
+                self._server.reply(header, answer)
+
+    def _write(self, done: list[tuple[Pending, bytes]]) -> bool:
+        assert self._log is not None
+        try:
+            for pending, _answer in done:
+                for decided in pending.decided:
+                    self._log.append(decided.record)
+            self._log.flush()
+        except SegmentError:
+            self._kit.meter.unlogged += 1
+            return False
+        return True
+
+    def _announce(self, pending: Pending) -> None:
+        """Tell those who learn from bids what is offered."""
+        for decided in pending.decided:
+            bid = decided.bid
+            if bid is not None and decided.vector is not None:
+                self.publish(
+                    Offered(
+                        bid.key, bid.candidate, decided.opportunity, decided.vector, bid.bid_micros
+                    )
+                )
+
+    def _answer_unlogged(self, pending: Pending) -> None:
+        """Answer without the bids that could not be logged: a bid without a record never leaves."""
+        assert self._server is not None
+        why = dict(pending.reasons)
+        for decided in pending.decided:
+            if decided.bid is not None:
+                self.publish(Released(decided.bid.key))
+                why[decided.opportunity.imp_id] = reasons.LOG_UNAVAILABLE
+        admitted = pending.admitted
+        answer = encode_response(response_of(admitted.request.id, (), why), admitted.form)
+        for header in pending.headers:
+            self._server.reply(header, answer)
+
+    # --- timers --------------------------------------------------------------------------------
+
+    def _on_wakeup(self, message: WakeupMessage) -> None:
+        if message.payload is _FLUSH:
+            self._flush()
+        elif message.payload is _SWEEP:
+            self._sweep()
+        elif message.payload is _METERS:
+            self._kit.meter.flush()
+            if not self._flushing:
+                self._flush()  # seals an old segment even when nothing happens
+            self.wake_after(self._kit.flush_metrics_s, _METERS)

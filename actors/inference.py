@@ -1,0 +1,212 @@
+"""The inference worker: every model of one device, asked in frames, answered in batches.
+
+Principle: one thread, one device, one loop: drain what has come, run what is due, answer each frame
+when its last question has its answer. A question that cannot be answered in time is told so; none
+is left without an answer. What it does not know how to survive ends it, and it comes back clean.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
+
+from actors.inference_batching import BatchQueue
+from supervision import LightActor
+from transport.errors import MalformedEventError
+from transport.messages import (
+    InferAnswer,
+    InferAnswers,
+    InferRequest,
+    InferStatus,
+    decode_infer_batch,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from supervision.ref import Ref
+    from transport.frames import LinkFactory, Received, ServerLink
+
+BURST: Final = 256
+MAX_FRAME_BYTES: Final = 1 << 20
+_MEMORY: Final = "out of memory"
+
+
+class Model(Protocol):
+    """What the worker asks of a model."""
+
+    def infer(self, sequences: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Return one float32 vector per sequence, shape ``(len(sequences), dim)``."""
+
+
+class _Frame:
+    """One frame in hand: whom to answer, and what is still missing."""
+
+    __slots__ = ("answers", "header", "missing")
+
+    def __init__(self, header: bytes, missing: int) -> None:
+        self.header = header
+        self.missing = missing
+        self.answers: list[InferAnswer] = []
+
+
+class _Item:
+    """One question and the frame that it came in."""
+
+    __slots__ = ("frame", "request")
+
+    def __init__(self, request: InferRequest, frame: _Frame) -> None:
+        self.request = request
+        self.frame = frame
+
+
+class InferenceWorker(LightActor):
+    """Serves all models of one device.
+
+    Args:
+        links: Makes the socket.
+        url: Where bidders ask.
+        loaders: Makes each model, by name; called once, at the start.
+        max_batch: Questions in one batch at most.
+        max_delay_s: A question waits for company no longer than this.
+        max_queue: Questions of one model that may wait; more are shed.
+    """
+
+    def __init__(
+        self,
+        links: LinkFactory,
+        url: str,
+        loaders: Mapping[str, Callable[[], Model]],
+        *,
+        max_batch: int,
+        max_delay_s: float,
+        max_queue: int,
+    ) -> None:
+        self._links = links
+        self._url = url
+        self._loaders = dict(loaders)
+        self._models: dict[str, Model] = {}
+        self._queues: dict[str, BatchQueue[_Item]] = {
+            name: BatchQueue(max_batch, max_delay_s, max_queue) for name in loaders
+        }
+        self._server: ServerLink | None = None
+        self._armed = False
+        self._counts: dict[str, int] = {"ok": 0, "late": 0, "error": 0, "shed": 0, "batches": 0}
+        self._unreadable = 0
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def on_start(self) -> ThespianWatch:
+        """Load and warm every model, then listen: who can connect gets answers."""
+        for name, load in self._loaders.items():
+            model = load()
+            model.infer([(0,)])
+            self._models[name] = model
+        self._server = server = self._links.server(MAX_FRAME_BYTES)
+        server.listen(self._url)
+        return ThespianWatch([server.fileno()])
+
+    def on_end(self) -> None:
+        """Close the socket; whoever waits learns that we are gone."""
+        if self._server is not None:
+            self._server.close()
+
+    def describe(self) -> dict[str, Any]:
+        """Tell what was answered how, and how batches are sized."""
+        return {
+            "url": self._url,
+            "models": sorted(self._models),
+            "waiting": sum(map(len, self._queues.values())),
+            "batch_limit": {name: queue.limit for name, queue in self._queues.items()},
+            "unreadable": self._unreadable,
+            **self._counts,
+        }
+
+    def receiveMessage(self, message: Any, sender: Ref) -> None:
+        """Drain the socket, or run what has waited for company."""
+        if isinstance(message, WatchMessage):
+            self._drain()
+        elif isinstance(message, WakeupMessage):
+            self._armed = False
+        else:
+            return
+        self._run_due()
+
+    # --- questions in --------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        assert self._server is not None
+        now_s = self.cell.clock()
+        for received in self._server.drain(BURST):
+            self._take(received, now_s)
+
+    def _take(self, received: Received, now_s: float) -> None:
+        try:
+            requests = decode_infer_batch(received.body).requests
+        except MalformedEventError:
+            self._unreadable += 1
+            requests = ()
+        frame = _Frame(received.header, len(requests))
+        if not requests:
+            self._reply(frame)
+        for request in requests:
+            item = _Item(request, frame)
+            queue = self._queues.get(request.model)
+            if queue is None:
+                self._answer(item, "error")
+            elif not queue.offer(item, request.deadline_s, now_s):
+                self._answer(item, "shed")
+
+    # --- batches -------------------------------------------------------------------------------
+
+    def _run_due(self) -> None:
+        """Run one due batch; then look at the socket again before the next."""
+        name = min(self._queues, key=lambda each: self._queues[each].due_s())
+        due_s = self._queues[name].due_s()
+        now_s = self.cell.clock()
+        if due_s <= now_s:
+            self._run(name, now_s)
+            due_s = min(queue.due_s() for queue in self._queues.values())
+        if due_s < float("inf") and not self._armed:
+            self._armed = True
+            self.wake_after(max(0.0, due_s - self.cell.clock()))
+
+    def _run(self, name: str, now_s: float) -> None:
+        queue = self._queues[name]
+        batch = queue.take(now_s)
+        for item in batch.late:
+            self._answer(item, "late")
+        if not batch.run:
+            return
+        try:
+            vectors = self._models[name].infer([item.request.tokens for item in batch.run])
+        except RuntimeError as error:
+            if _MEMORY not in str(error).lower():
+                raise
+            deadline_s = min(item.request.deadline_s for item in batch.run)
+            if not queue.out_of_memory(batch.run, now_s, deadline_s):
+                self._answer(batch.run[0], "error")
+            return
+        queue.took(self.cell.clock() - now_s)
+        self._counts["batches"] += 1
+        for item, vector in zip(batch.run, vectors, strict=True):
+            self._answer(item, "ok", vector.tobytes())
+
+    # --- answers out ---------------------------------------------------------------------------
+
+    def _answer(self, item: _Item, status: InferStatus, vector: bytes = b"") -> None:
+        self._counts[status] += 1
+        frame = item.frame
+        frame.answers.append(InferAnswer(item.request.id, status, vector))
+        frame.missing -= 1
+        if not frame.missing:
+            self._reply(frame)
+
+    def _reply(self, frame: _Frame) -> None:
+        assert self._server is not None
+        self._server.reply(frame.header, encode(InferAnswers(tuple(frame.answers))))

@@ -1,0 +1,210 @@
+"""The orchestrator: one light actor per impression, from its request to its one answer.
+
+Principle: it only drives. What to do is decided by ``actors.decision``; this actor sends the
+questions, hears answers, deaths and its alarm, and tells the gateway the outcome. It lives a few
+milliseconds and is never restarted: if it dies, the gateway hears so and answers "no bid".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from thespian.actors import WakeupMessage
+
+from actors import opportunity as mapping
+from actors.decision import NEVER, Decision
+from actors.messages import Decided, Released
+from actors.records import record_of
+from actors.steps import COUNT
+from supervision import Down, LightActor
+from transport.messages import encode
+from transport.openrtb import wants_explanation
+
+if TYPE_CHECKING:
+    from actors.decision import DecisionRules
+    from models.eligibility import CampaignIndex
+    from supervision.ref import Ref, Timer
+    from supervision.registry import Route
+    from transport.openrtb import BidRequest, Imp
+
+
+@dataclass(frozen=True, slots=True)
+class OrchestratorKit:
+    """What all orchestrators of a bidder share.
+
+    Attributes:
+        bidder: Name of the bidder, for the decision log.
+        rules: Shares, caps and fallbacks.
+        index: The eligible ads.
+        user_salt: Key of the user hash in the decision log.
+    """
+
+    bidder: str
+    rules: DecisionRules
+    index: CampaignIndex
+    user_salt: bytes
+
+
+class Job:
+    """One impression to decide: made by the gateway, read by its orchestrator.
+
+    Attributes:
+        job_id: The gateway's number of this impression.
+        key: The name of the bid and of its reservation; unique for ever.
+        arrived_s: When the request came, cell's clock.
+        deadline_s: When the answer must be at the gateway, cell's clock.
+        unix_s: When the request came, seconds since 1970.
+        routes: The ways to the agents, by step number.
+        gateway: Whom to answer.
+    """
+
+    __slots__ = (
+        "arrived_s",
+        "deadline_s",
+        "gateway",
+        "imp",
+        "job_id",
+        "key",
+        "request",
+        "routes",
+        "unix_s",
+    )
+
+    def __init__(self, job_id: int, key: str, request: BidRequest, imp: Imp) -> None:
+        self.job_id = job_id
+        self.key = key
+        self.request = request
+        self.imp = imp
+        self.arrived_s = 0.0
+        self.deadline_s = 0.0
+        self.unix_s = 0.0
+        self.routes: tuple[Route, ...] = ()
+        self.gateway: Ref | None = None
+
+
+class Orchestrator(LightActor):
+    """Drives one decision.
+
+    Args:
+        kit: What all orchestrators share.
+        job: The impression.
+    """
+
+    def __init__(self, kit: OrchestratorKit, job: Job) -> None:
+        self._kit = kit
+        self._job = job
+        self._asked: list[Ref | None] = [None] * COUNT
+        self._timer: Timer | None = None
+        self._armed_s = NEVER
+
+    def on_start(self) -> None:
+        """Read the impression and ask the first question."""
+        kit, job = self._kit, self._job
+        now_s = self.cell.clock()
+        opportunity = mapping.opportunity_of(job.request, job.imp, job.unix_s)
+        why = mapping.refusal(job.request, job.imp)
+        candidates = (
+            mapping.permitted(job.request, kit.index.candidates(opportunity, job.unix_s))
+            if why is None
+            else ()
+        )
+        if why is None and not candidates:
+            why = kit.index.why_none(opportunity, job.unix_s)
+        self._decision = Decision(
+            kit.rules, opportunity, candidates, job.key, job.arrived_s, job.deadline_s
+        )
+        self._decision.begin(now_s, why or "")
+        self._go_on(now_s)
+
+    def receiveMessage(self, message: Any, sender: Ref) -> None:
+        """Hear an agent's answer, its death, or the alarm."""
+        decision = self._decision
+        now_s = self.cell.clock()
+        step = decision.answered(message, now_s)
+        if step >= 0:
+            self._job.routes[step].answered()
+        elif isinstance(message, WakeupMessage):
+            self._armed_s = NEVER
+            for late in decision.tick(now_s):
+                self._job.routes[late].strike()
+        elif isinstance(message, Down):
+            for lost, asked in enumerate(self._asked):
+                if asked is message.address:
+                    decision.lost(lost, now_s)
+        self._go_on(now_s)
+
+    def _go_on(self, now_s: float) -> None:
+        """Do what the decision wants: ask, set the alarm, or end."""
+        decision = self._decision
+        outbox = decision.outbox
+        while outbox:
+            step, question = outbox.pop(0)
+            address = self._job.routes[step].address
+            if address is None:
+                decision.absent(step, now_s)
+            else:
+                self._asked[step] = address
+                self.ask(address, question)
+        if decision.finished:
+            self._answer()
+        elif decision.alarm_s < self._armed_s:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._armed_s = decision.alarm_s
+            self._timer = self.wake_after(max(0.0, decision.alarm_s - now_s))
+
+    def _answer(self) -> None:
+        decision, job, kit = self._decision, self._job, self._kit
+        if self._timer is not None:
+            self._timer.cancel()
+        if decision.may_hold_money:
+            # We gave up on a reservation that may still be made: give it back by its name.
+            self.publish(Released(job.key))
+        record = encode(record_of(decision, kit.bidder, job.unix_s, kit.user_salt))
+        notes = self._notes() if wants_explanation(job.request) else None
+        assert job.gateway is not None
+        self.send(
+            job.gateway,
+            Decided(
+                job.job_id,
+                decision.bid,
+                decision.reason,
+                decision.reports,
+                record,
+                decision.opportunity,
+                decision.vector,
+                notes,
+            ),
+        )
+        self.stop()
+
+    def _notes(self) -> dict[str, object]:
+        """Tell the story of the decision, for those who asked for an explanation."""
+        decision = self._decision
+        candidate = decision.candidate
+        return {
+            "imp_id": decision.opportunity.imp_id,
+            "outcome": "bid" if decision.bid is not None else "no_bid",
+            "reason": decision.reason,
+            "steps": [
+                {"step": taken.step, "kind": taken.kind, "ms": round(taken.ms, 3)}
+                for taken in decision.reports
+            ],
+            "candidates": [
+                {"campaign": each.campaign.id, "creative": each.creative.id}
+                for each in decision.candidates
+            ],
+            "affordable": len(decision.affordable),
+            "vetted": decision.vetted,
+            "fraud_reasons": list(decision.fraud_reasons),
+            "profile": decision.profile_source,
+            "campaign": candidate.campaign.id if candidate is not None else None,
+            "creative": candidate.creative.id if candidate is not None else None,
+            "propensity": round(decision.propensity, 6),
+            "predicted_ctr": round(decision.predicted_ctr, 6),
+            "expected_value_micros": round(decision.expected_value_micros, 3),
+            "bid_micros": decision.bid_micros,
+            "floor_micros": decision.opportunity.floor_micros,
+            "versions": decision.versions,
+        }
