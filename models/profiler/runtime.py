@@ -1,0 +1,99 @@
+"""Runs the profiler for whoever serves it: lists of tokens in, one array out.
+
+All histories are padded to one length, so a vector does not depend on what else is in its batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.errors import FeatureError, ModelCorruptError
+from models.profiler.events import MAX_EVENTS, PAD, VOCABULARY
+from models.profiler.network import ProfilerNetwork
+from models.registry import load_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+#: Name in the registry, and version of what the tensors mean.
+NAME: Final = "profiler"
+SCHEMA: Final = 1
+
+
+class ProfilerModel:
+    """A loaded profiler on one device.
+
+    Args:
+        network: With its weights, already on the device.
+        version: Of the weights.
+        device: Where it runs, as torch names it.
+    """
+
+    def __init__(self, network: ProfilerNetwork, version: str, device: str) -> None:
+        self._network = network.eval()
+        self._device = torch.device(device)
+        self.version = version
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> ProfilerModel:
+        """Load weights from a folder of the registry.
+
+        Args:
+            folder: With weights and manifest.
+            device: ``cpu``, ``cuda:0`` and so on.
+
+        Raises:
+            ModelError: The folder holds no whole profiler of this schema.
+        """
+        manifest, tensors = load_tensors(folder, NAME, SCHEMA)
+        network = ProfilerNetwork()
+        try:
+            network.load_state_dict({name: torch.from_numpy(a) for name, a in tensors.items()})
+        except RuntimeError as error:
+            raise ModelCorruptError(f"{folder}: weights do not fit the network: {error}") from error
+        return cls(network.to(device), manifest.version, device)
+
+    def infer(self, sequences: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Return the vectors of histories.
+
+        Args:
+            sequences: Tokens of each history, oldest first; only the last 20 count. An empty
+                history gets a vector that means nothing: use the default profile instead.
+
+        Returns:
+            Rows of length 1, shape ``(len(sequences), 16)``.
+
+        Raises:
+            FeatureError: A token is outside of the vocabulary.
+        """
+        tokens = torch.from_numpy(padded(sequences)).to(self._device)
+        with torch.inference_mode():
+            vectors: NDArray[np.float32] = self._network(tokens).cpu().numpy()
+        return vectors
+
+
+def padded(sequences: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Return histories as one array, padded on the left.
+
+    Args:
+        sequences: Tokens of each history, oldest first; only the last 20 count.
+
+    Returns:
+        Shape ``(len(sequences), 20)``.
+
+    Raises:
+        FeatureError: A token is outside of the vocabulary.
+    """
+    tokens = np.full((len(sequences), MAX_EVENTS), PAD, dtype=np.int64)
+    for row, sequence in enumerate(sequences):
+        recent = sequence[-MAX_EVENTS:]
+        if recent:
+            tokens[row, MAX_EVENTS - len(recent) :] = recent
+    if tokens.size and not (tokens.min() >= 0 and tokens.max() < VOCABULARY):
+        raise FeatureError(f"tokens must be 0..{VOCABULARY - 1}; see models.profiler.events.token")
+    return tokens
