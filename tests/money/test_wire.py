@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transport.money import (
+    MAX_MESSAGES,
+    BudgetExhausted,
+    LeaseClosed,
+    LeaseDenied,
+    LeaseGranted,
+    LeaseRequest,
+    LeaseReturn,
+    LeaseReturned,
+    MoneyFrameError,
+    MoneyNotice,
+    MoneyRefused,
+    MoneyReply,
+    MoneyRequest,
+    Release,
+    ReleaseAck,
+    ReleasedNotice,
+    Settle,
+    SettleAck,
+    SettledNotice,
+    decode_notices,
+    decode_replies,
+    decode_requests,
+    encode_notices,
+    encode_replies,
+    encode_requests,
+)
+
+GOLDEN = Path(__file__).with_name("golden")
+
+REQUESTS: tuple[MoneyRequest, ...] = (
+    LeaseRequest("bidder-1:a:1", "bidder-1", "autumn", 2_000_000),
+    LeaseReturn("db-1", 1_500_000),
+    Settle("key-1", "autumn", "db-1", 1_200, 1_500),
+    Release("key-2", "autumn", ""),
+)
+REPLIES: tuple[MoneyReply, ...] = (
+    LeaseGranted("bidder-1:a:1", "db-1", "autumn", 2_000_000, 5.0, 30.0, 9_000_000, 10_000_000),
+    LeaseDenied("bidder-1:a:2", "winter", "exhausted", 1.0, 0, 5_000_000),
+    LeaseReturned("db-1", 1_500_000),
+    SettleAck("key-1", "settled", 1_200),
+    ReleaseAck("key-2"),
+    MoneyRefused("not a frame"),
+)
+NOTICES: tuple[MoneyNotice, ...] = (
+    SettledNotice("key-1", "autumn", "db-1", 1_200),
+    ReleasedNotice("key-2", "autumn", ""),
+    LeaseClosed("db-1", "autumn", 300),
+    BudgetExhausted("winter", 5_000_000, 5_000_000),
+)
+
+DECODERS = {"requests": decode_requests, "replies": decode_replies, "notices": decode_notices}
+FRAMES = {
+    "requests": (REQUESTS, encode_requests(REQUESTS)),
+    "replies": (REPLIES, encode_replies(REPLIES)),
+    "notices": (NOTICES, encode_notices(NOTICES)),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(FRAMES))
+def test_a_frame_decodes_to_what_was_encoded(kind: str) -> None:
+    messages, body = FRAMES[kind]
+    assert DECODERS[kind](body) == messages
+
+
+@pytest.mark.parametrize("kind", sorted(FRAMES))
+def test_a_frame_of_version_1_decodes_for_ever(kind: str) -> None:
+    body = (GOLDEN / f"{kind}-1.msgpack").read_bytes()
+    assert DECODERS[kind](body) == FRAMES[kind][0]
+
+
+def test_the_golden_frames_hold_every_kind_of_message() -> None:
+    assert {type(message) for message in REQUESTS} == set(get_args(MoneyRequest))
+    assert {type(message) for message in REPLIES} == set(get_args(MoneyReply))
+    assert {type(message) for message in NOTICES} == set(get_args(MoneyNotice))
+
+
+@pytest.mark.parametrize("kind", sorted(DECODERS))
+@given(body=st.binary(max_size=200))
+def test_bytes_that_are_no_frame_are_refused_and_nothing_else_happens(
+    kind: str, body: bytes
+) -> None:
+    with pytest.raises(MoneyFrameError, match="check both sides"):
+        DECODERS[kind](body)
+
+
+@pytest.mark.parametrize("kind", sorted(DECODERS))
+def test_a_frame_of_a_later_version_is_refused(kind: str) -> None:
+    body = msgspec.msgpack.encode({"messages": [], "version": 2})
+    with pytest.raises(MoneyFrameError, match="version 2"):
+        DECODERS[kind](body)
+
+
+@pytest.mark.parametrize("kind", sorted(DECODERS))
+def test_fields_that_a_newer_peer_adds_are_ignored(kind: str) -> None:
+    messages, body = FRAMES[kind]
+    frame = msgspec.msgpack.decode(body)
+    frame["added"] = True
+    frame["messages"][0]["added"] = 7
+    assert DECODERS[kind](msgspec.msgpack.encode(frame)) == messages
+
+
+def test_more_messages_than_a_frame_may_hold_are_refused_on_both_sides() -> None:
+    releases = [Release("key", "autumn", "")] * (MAX_MESSAGES + 1)
+    with pytest.raises(MoneyFrameError, match="split the burst"):
+        encode_requests(releases)
+    body = msgspec.msgpack.encode({"messages": releases, "version": 1})
+    with pytest.raises(MoneyFrameError, match="split the burst"):
+        decode_requests(body)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Settle("key", "autumn", "db-1", -1),
+        Settle("", "autumn", "db-1", 1),
+        Settle("k" * 513, "autumn", "db-1", 1),
+        LeaseRequest("r", "bidder-1", "autumn", 0),
+        LeaseReturn("db-1", 10**16),
+    ],
+)
+def test_impossible_amounts_and_ids_never_get_in(message: MoneyRequest) -> None:
+    with pytest.raises(MoneyFrameError):
+        decode_requests(encode_requests([message]))
