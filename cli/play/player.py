@@ -60,6 +60,7 @@ class Player:
         clock: Monotonic seconds.
         wall: Unix time in seconds, for the events.
         tally: What was counted so far.
+        nap_s: Longest wait for an answer before the clock is looked at again.
     """
 
     requests: Channel
@@ -71,6 +72,7 @@ class Player:
     clock: Callable[[], float]
     wall: Callable[[], float]
     tally: Tally = field(default_factory=Tally)
+    nap_s: float = _NAP_S
     _started_s: float = 0.0
     _exhausted: bool = False
 
@@ -118,8 +120,8 @@ class Player:
 
     def _nap(self, now_s: float) -> float:
         if not self._asking(now_s):
-            return _NAP_S
-        return min(max(self.schedule.next_s(self.tally.sent) - now_s, 0.0), _NAP_S)
+            return self.nap_s
+        return min(max(self.schedule.next_s(self.tally.sent) - now_s, 0.0), self.nap_s)
 
     def _send(self, now_s: float) -> None:
         if self.events is not None and len(self.events) >= _MOST_EVENTS:
