@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _NAP_S = 0.05
 _PATIENCE_S = 5.0
 _RESEND_S = 1.0
+_MICROS_PER_CPM = 1000
 
 
 @click.command()
@@ -152,11 +153,18 @@ def _print_story(story: Mapping[str, Any]) -> None:
     told = {name: value for name, value in story.items() if name not in {"steps", "candidates"}}
     candidates = story.get("candidates") or ()
     told["candidates"] = len(candidates)
-    facts = [(name.replace("_", " "), _short(value)) for name, value in told.items()]
+    facts = [_fact(name, value) for name, value in told.items()]
     print_facts(facts, title="how it came about")
     if story.get("steps"):
         rows = [(step.get("step"), step.get("kind"), step.get("ms")) for step in story["steps"]]
         print_table(("step", "answered", "ms"), rows)
+
+
+def _fact(name: str, value: object) -> tuple[str, object]:
+    label = name.removesuffix("_micros").replace("_", " ")
+    if name.endswith("_micros") and isinstance(value, int | float):
+        return label, f"${value / _MICROS_PER_CPM:,.3f} CPM"
+    return label, _short(value)
 
 
 def _short(value: object) -> object:

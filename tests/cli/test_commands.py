@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cli import bid as bid_command
+from cli.exits import Exit
+from cli.main import COMMANDS, cli
+from cli.tree import drawn_lines, short_time
+from config.paths import NodePaths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from tests.cli.conftest import FakeNode
+
+    Run = Callable[..., Result]
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of ours that lives until it is told to end."""
+    process = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+# --- the command itself ------------------------------------------------------------------------
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    result = run("--help")
+    assert result.exit_code == Exit.OK
+    assert all(f"  {name} " in result.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_of_its_own(run: Run, name: str) -> None:
+    result = run(name, "--help")
+    assert result.exit_code == Exit.OK
+    assert result.stdout.startswith(f"Usage: bidwright {name}")
+
+
+def test_an_unknown_command_is_a_usage_error_that_names_the_nearest(run: Run) -> None:
+    result = run("tre")
+    assert result.exit_code == Exit.USAGE
+    assert "Did you mean 'tree'?" in result.stderr
+
+
+def test_a_faulty_setting_ends_any_command_with_its_place(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIDWRIGHT_NODE__BIDERS", "2")
+    result = run("status")
+    assert result.exit_code == Exit.INVALID
+    assert "node.biders: no such setting" in result.stderr
+
+
+def test_the_table_of_commands_leads_to_commands_of_the_same_name() -> None:
+    context = cli.make_context("bidwright", ["status"], resilient_parsing=True)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+
+
+# --- no node -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("status",), ("tree",), ("down",), ("actor", "kill", "ledger"), ("status", "-o", "json")],
+)
+def test_without_a_node_commands_say_so_with_their_own_code(
+    run: Run, arguments: tuple[str, ...]
+) -> None:
+    result = run(*arguments)
+    assert result.exit_code == Exit.NOT_RUNNING
+    assert result.stdout == ""
+    assert "bidwright up" in result.stderr
+
+
+def test_there_is_no_ledger_before_the_first_start(run: Run) -> None:
+    result = run("ledger", "verify")
+    assert result.exit_code == Exit.ERROR
+    assert "there is no ledger" in result.stderr
+
+
+# --- status and tree ---------------------------------------------------------------------------
+
+
+def test_status_of_a_ready_node_is_success(run: Run, node: FakeNode) -> None:
+    result = run("status", "-o", "json")
+    assert result.exit_code == Exit.OK
+    assert json.loads(result.stdout) == node.status
+    assert "node-1" in run("status").stdout
+
+
+def test_status_of_a_node_that_is_not_well_is_degraded(run: Run, node: FakeNode) -> None:
+    node.status = {"state": "degraded", "restarting": ["ledger"]}
+    result = run("status", "-o", "json")
+    assert result.exit_code == Exit.DEGRADED
+    assert json.loads(result.stdout)["state"] == "degraded"
+
+
+def test_the_tree_as_json_is_what_the_node_says(run: Run, node: FakeNode) -> None:
+    assert json.loads(run("tree", "-o", "json").stdout) == node.tree
+
+
+def test_the_tree_as_a_table_has_a_line_for_each_actor(run: Run, node: FakeNode) -> None:
+    lines = run("tree").stdout.splitlines()
+    (bidders,) = [line for line in lines if "├─ bidders" in line]
+    assert "process, one_for_one" in bidders
+    assert "1,234" in bidders
+    assert "5 min" in bidders
+    assert any("└─ ledger" in line and "suspended" in line for line in lines)
+
+
+def test_lines_connect_children_to_their_parents() -> None:
+    tree = {
+        "id": "a",
+        "children": [
+            {"id": "b", "children": [{"id": "c"}, {"id": "d", "children": [{"id": "e"}]}]},
+            {"id": "f", "children": [{"id": "g"}]},
+        ],
+    }
+    assert [drawn for drawn, _ in drawn_lines(tree)] == [
+        "a",
+        "├─ b",
+        "│  ├─ c",
+        "│  └─ d",
+        "│     └─ e",
+        "└─ f",
+        "   └─ g",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, ""), (0.0, "0.0 s"), (59.94, "59.9 s"), (300.0, "5 min"), (5400.0, "1.5 h")],
+)
+def test_times_are_said_as_people_say_them(seconds: float | None, text: str) -> None:
+    assert short_time(seconds) == text
+
+
+# --- actor -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["kill", "suspend", "resume"])
+def test_an_actor_is_named_to_the_node(run: Run, node: FakeNode, verb: str) -> None:
+    result = run("actor", verb, "bidders/bidder-1/cell/agents/user-profiler")
+    assert result.exit_code == Exit.OK
+    assert node.asked == [(verb, {"name": "bidders/bidder-1/cell/agents/user-profiler"})]
+
+
+def test_an_actor_that_is_not_there_is_an_error(run: Run, node: FakeNode) -> None:
+    result = run("actor", "kill", "nobody")
+    assert result.exit_code == Exit.ERROR
+    assert "no actor called nobody" in result.stderr
+
+
+# --- up and down -------------------------------------------------------------------------------
+
+
+def test_a_second_node_on_the_same_folder_is_refused(run: Run, node: FakeNode) -> None:
+    result = run("up", "--detach")
+    assert result.exit_code == Exit.ERROR
+    assert f"already (pid {os.getpid()})" in result.stderr
+    assert "bidwright down" in result.stderr
+
+
+def test_a_taken_port_is_named_with_a_way_out(run: Run) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        result = run("up", "--detach", "--set", f"gateway.port={port}")
+    assert result.exit_code == Exit.ERROR
+    assert f"{port} (gateway.port)" in result.stderr
+    assert "--set gateway.port=" in result.stderr
+
+
+@pytest.mark.parametrize("text", ["gateway.port", "port=1", "=1"])
+def test_an_assignment_must_name_a_section_and_a_key(run: Run, text: str) -> None:
+    assert run("up", "--set", text).exit_code == Exit.USAGE
+
+
+@pytest.mark.slow
+def test_down_waits_until_the_processes_are_gone(
+    run: Run, node: FakeNode, child: subprocess.Popen[bytes]
+) -> None:
+    node.tree = {"id": "node", "pid": child.pid, "children": []}
+    node.on_down = child.kill
+    result = run("down")
+    assert result.exit_code == Exit.OK
+    assert child.poll() == -signal.SIGKILL
+    assert ("down", {}) in node.asked
+
+
+@pytest.mark.slow
+def test_down_names_the_processes_that_do_not_end_and_force_ends_them(
+    run: Run, node: FakeNode, child: subprocess.Popen[bytes]
+) -> None:
+    node.tree = {"id": "node", "pid": child.pid, "children": []}
+    result = run("down", "--timeout", "0.1")
+    assert result.exit_code == Exit.ERROR
+    assert str(child.pid) in result.stderr
+    assert child.poll() is None
+    assert run("down", "--timeout", "0.1", "--force").exit_code == Exit.OK
+    assert child.wait(timeout=5) == -signal.SIGKILL
+
+
+# --- config ------------------------------------------------------------------------------------
+
+
+def test_config_shows_what_a_node_would_start_with(run: Run, data_dir: Path) -> None:
+    shown = json.loads(run("config", "show", "--set", "gateway.port=7500", "-o", "json").stdout)
+    assert shown["gateway"]["port"] == 7500
+    assert shown["node"]["data_dir"] == str(data_dir)
+
+
+def test_config_tells_where_each_value_comes_from(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text("[logs]\nlevel = 'debug'\n")
+    result = run("config", "show", "--origin", "--config", str(file), "-o", "json")
+    shown = json.loads(result.stdout)
+    assert shown["logs.level"] == {"value": "debug", "origin": f"file {file}"}
+    assert shown["node.data_dir"]["origin"] == "environment variable BIDWRIGHT_NODE__DATA_DIR"
+    assert "debug" in run("config", "show", "--config", str(file)).stdout
+
+
+def test_the_folder_on_the_command_line_beats_the_environment(run: Run, tmp_path: Path) -> None:
+    result = run("config", "show", "--data-dir", str(tmp_path), "-o", "json")
+    assert json.loads(result.stdout)["node"]["data_dir"] == str(tmp_path)
+
+
+# --- bid ---------------------------------------------------------------------------------------
+
+ANSWER: dict[str, Any] = {
+    "id": "r1",
+    "cur": "USD",
+    "seatbid": [
+        {"bid": [{"id": "b", "impid": "1", "price": 1.234, "cid": "shoes", "w": 300, "h": 250}]}
+    ],
+    "ext": {
+        "bidwright": {
+            "impressions": [
+                {
+                    "imp_id": "1",
+                    "bid_micros": 1234,
+                    "candidates": [{"campaign": "shoes", "creative": "c"}],
+                    "steps": [{"step": "vet", "kind": "fallback", "ms": 0.25}],
+                }
+            ]
+        }
+    },
+}
+
+
+class Gateway:
+    """Answers every request with the same; ``bodies`` keeps what came."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self.answer = answer
+        self.bodies: list[bytes] = []
+        self.urls: list[str] = []
+
+    def __call__(self, urls: list[str], bodies: list[bytes]) -> list[dict[str, Any]]:
+        self.urls = urls
+        self.bodies = bodies
+        return [self.answer for _ in bodies]
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> Gateway:
+    answering = Gateway(ANSWER)
+    monkeypatch.setattr(bid_command, "ask_gateway", answering)
+    return answering
+
+
+def test_a_bid_is_printed_as_the_gateway_gave_it(run: Run, gateway: Gateway) -> None:
+    result = run("bid", "-", "-o", "json", text='{"id": "r1"}')
+    assert json.loads(result.stdout) == ANSWER
+    assert json.loads(gateway.bodies[0]) == {"id": "r1"}
+    assert gateway.urls == ["tcp://127.0.0.1:7400"]
+
+
+def test_explain_asks_for_the_story_and_tells_it(run: Run, gateway: Gateway) -> None:
+    result = run("bid", "-", "--explain", text='{"id": "r1"}')
+    assert json.loads(gateway.bodies[0])["ext"] == {"bidwright": {"explain": 1}}
+    for word in ("shoes", "1.234 USD", "300x250", "vet", "fallback", "$1.234 CPM"):
+        assert word in result.stdout
+
+
+def test_many_requests_are_answered_one_a_line(run: Run, gateway: Gateway) -> None:
+    result = run("bid", "-", "-o", "json", text='{"id": "1"}\n\nnonsense\n{"id": "2"}\n')
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [ANSWER] * 3
+    assert [json.loads(gateway.bodies[0]), gateway.bodies[1]] == [{"id": "1"}, b"nonsense"]
+
+
+@pytest.mark.parametrize("content", [b"\x81\xa2id\xa1x", b"{broken", b""])
+def test_what_is_no_json_goes_to_the_gateway_as_it_is(
+    run: Run, gateway: Gateway, content: bytes
+) -> None:
+    assert run("bid", "-", text=content).exit_code == Exit.OK
+    assert gateway.bodies == [content]
+
+
+@pytest.mark.parametrize(
+    ("ext", "reason"),
+    [
+        ({"reason": "no_budget"}, "no_budget"),
+        ({"error": "not JSON"}, "not JSON"),
+        ({}, "no reason"),
+    ],
+)
+def test_a_no_bid_is_printed_with_its_reason(
+    run: Run, gateway: Gateway, ext: dict[str, str], reason: str
+) -> None:
+    gateway.answer = {"id": "r1", "nbr": 2, "ext": ext}
+    result = run("bid", "-", text="{}")
+    assert "no bid (nbr 2)" in result.stdout
+    assert reason in result.stdout
+
+
+def test_commands_find_the_ports_of_the_node_that_was_started(
+    run: Run, gateway: Gateway, data_dir: Path
+) -> None:
+    started = run(
+        "config", "show", "--set", "gateway.port=7555", "--set", "node.bidders=2", "-o", "json"
+    )
+    NodePaths(data_dir).make().settings_file.write_text(started.stdout)
+    run("bid", "-", text="{}")
+    assert gateway.urls == ["tcp://127.0.0.1:7555", "tcp://127.0.0.1:7556"]
