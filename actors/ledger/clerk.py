@@ -213,7 +213,7 @@ class Clerk:
         earlier = self._settlements.get(win.key) or self._found.settlements.get(win.key)
         if earlier is not None:
             return SettleAck(win.key, "duplicate", earlier.booked_micros)
-        lease = self.leases.get(win.lease_id) or self._found.leases.get(win.lease_id)
+        lease = self.leases.get(win.lease_id) or self._newest(self._found.leases.get(win.lease_id))
         campaign = self.campaigns.get(lease.campaign_id if lease else win.campaign_id)
         campaign, lease, settlement = books.settle(campaign, lease, win)
         self._settlements[win.key] = settlement
@@ -264,7 +264,11 @@ class Clerk:
         lease_id = self._by_request.get(request_id)
         if lease_id is not None:
             return self.leases[lease_id]
-        return self._found.leases_by_request.get(request_id)
+        return self._newest(self._found.leases_by_request.get(request_id))
+
+    def _newest(self, lease: Lease | None) -> Lease | None:
+        """Return a lease from disk, or what has become of it since the last commit."""
+        return lease and self._dirty_leases.get(lease.lease_id, lease)
 
     def _grant_again(self, request: LeaseRequest, earlier: Lease) -> LeaseGranted | LeaseDenied:
         """Answer a request that came before: the same lease, or none if it is over."""
