@@ -36,7 +36,7 @@ def down(node: Node, timeout_s: float, *, force: bool) -> None:
     """
     paths = node.paths()
     try:
-        family = _family(paths)
+        family = _family(ask(paths, "status").get("pid"))
         ask(paths, "down", timeout_s)
     except NodeNotRunningError:
         family = _silent_family(paths, force=force)
@@ -44,17 +44,12 @@ def down(node: Node, timeout_s: float, *, force: bool) -> None:
         if not force:
             raise
         family = _silent_family(paths, force=force)
-    _wait_for_end(family, timeout_s, force=force)
+    _wait_for_end(paths, family, timeout_s, force=force)
     say(f"stopped the node on {paths.data_dir}")
 
 
-def _family(paths: NodePaths) -> list[Process]:
-    tree = ask(paths, "tree")
-    pids = [*processes.pids_in(tree)]
-    first = paths.read_state().get("pid")
-    if isinstance(first, int) and first not in pids:
-        pids.append(first)
-    return [found for pid in pids if (found := processes.find(pid)) is not None]
+def _family(pid: object) -> list[Process]:
+    return processes.descendants(pid) if isinstance(pid, int) else []
 
 
 def _silent_family(paths: NodePaths, *, force: bool) -> list[Process]:
@@ -67,17 +62,23 @@ def _silent_family(paths: NodePaths, *, force: bool) -> list[Process]:
             f"the node on {paths.data_dir} (pid {pid}) lives but does not answer; "
             "`bidwright down --force` kills it",
         )
-    family = processes.descendants(pid)
+    family = _family(pid)
     kill(family)
     return family
 
 
-def _wait_for_end(family: list[Process], timeout_s: float, *, force: bool) -> None:
-    if wait_until(lambda: not processes.alive(family), timeout_s):
+def _wait_for_end(
+    paths: NodePaths, family: list[Process], timeout_s: float, *, force: bool
+) -> None:
+    def gone() -> bool:
+        # Every process of the node holds its lock, also one that was born just now.
+        return not processes.alive(family) and not is_locked(paths.lock_file)
+
+    if wait_until(gone, timeout_s):
         return
     left = kill(family) if force else processes.alive(family)
-    if left:
-        pids = ", ".join(str(process.pid) for process in left)
+    if left or is_locked(paths.lock_file):
+        pids = ", ".join(str(process.pid) for process in left) or "one that holds the lock"
         raise CommandError(
             f"after {timeout_s:g} s these processes still live: {pids}; "
             "`bidwright down --force` kills them",

@@ -11,6 +11,7 @@ from cli.errors import CommandError
 from cli.node import ask
 from cli.patience import wait_until
 from cli.stop import stop
+from config.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +86,9 @@ def _become_background(run: Callable[[], int], paths: NodePaths) -> NoReturn:
 
 
 def _report(error: BaseException) -> None:
+    if isinstance(error, ConfigError):
+        sys.stderr.write(f"bidwright: {error}\n")
+        return
     import traceback
 
     traceback.print_exception(error, file=sys.stderr)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable
 
 _STATE_FIELD = 0
 _START_FIELD = 19
@@ -57,18 +57,3 @@ def descendants(pid: int) -> list[Process]:
     except psutil.NoSuchProcess:
         return []
     return [found for each in family if (found := find(each.pid)) is not None]
-
-
-def pids_in(tree: Mapping[str, object]) -> Iterator[int]:
-    """Yield the pid of every process in a supervision tree, each once."""
-    seen: set[int] = set()
-    waiting: list[Mapping[str, object]] = [tree]
-    while waiting:
-        node = waiting.pop()
-        pid = node.get("pid")
-        if isinstance(pid, int) and pid not in seen:
-            seen.add(pid)
-            yield pid
-        children = node.get("children")
-        if isinstance(children, list):
-            waiting.extend(child for child in children if isinstance(child, dict))

@@ -15,6 +15,7 @@ from cli.errors import CommandError, NodeNotRunningError
 from cli.launch import start_in_background
 from cli.node import Node, addresses, ask, node_options, set_option
 from cli.output import say
+from cli.patience import wait_until
 from cli.stop import is_locked
 from config.paths import NodePaths
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 _PROBE_TIMEOUT_S = 2.0
+_LEFTOVER_S = 5.0
 
 
 @click.command()
@@ -71,7 +73,8 @@ def refuse_second(paths: NodePaths) -> None:
     try:
         status = ask(NodePaths.of_node(paths.data_dir), "status", _PROBE_TIMEOUT_S)
     except NodeNotRunningError:
-        if not is_locked(paths.lock_file):
+        # What is left of a killed node holds the lock for some moments more.
+        if wait_until(lambda: not is_locked(paths.lock_file), _LEFTOVER_S):
             return
         status = {}
     pid = status.get("pid") or paths.read_state().get("pid") or "unknown"
@@ -110,4 +113,4 @@ def _is_free(host: str, port: int) -> bool:
 def _run(settings: Settings) -> int:
     from actors.node import run_node
 
-    return run_node(settings, detach=False)
+    return run_node(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import selectors
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +26,9 @@ _NAP_S = 0.02
 _MOST_EVENTS = 4096
 _SEND_BURST = 128
 _MS = 1000
+_NOT_BOOKED = "ledger_unavailable"
+_AGAIN_S = 0.1
+_EVENT_PATIENCE_S = 10.0
 
 _read_ack = msgspec.msgpack.Decoder(EventAck).decode
 
@@ -44,6 +48,21 @@ class Limits(NamedTuple):
 class _Pending(NamedTuple):
     ask: Ask
     due_s: float
+
+
+class _Notice(NamedTuple):
+    """An event until the node says that it is booked."""
+
+    body: bytes
+    born_s: float
+
+
+class _Again(NamedTuple):
+    """An event that the node asked to send again, and when."""
+
+    notice: _Notice
+    due_s: float
+    lane: int
 
 
 @dataclass(slots=True)
@@ -75,6 +94,7 @@ class Player:
     nap_s: float = _NAP_S
     _started_s: float = 0.0
     _exhausted: bool = False
+    _again: deque[_Again] = field(default_factory=deque)
 
     def run(self, on_progress: Callable[[float, Tally], None]) -> float:
         """Play until the limits are reached and every answer has come or been given up.
@@ -116,7 +136,7 @@ class Player:
     def _finished(self) -> bool:
         if self._asking(self._now()) or self.requests:
             return False
-        return not self.events
+        return not self.events and not self._again
 
     def _nap(self, now_s: float) -> float:
         if not self._asking(now_s):
@@ -174,17 +194,25 @@ class Player:
         now_s = self._now()
         for body in bodies:
             self.tally.events_sent += 1
-            self.events.submit(None, body, now_s, lane)
+            self.events.submit(_Notice(body, now_s), body, now_s, lane)
 
     def _take_acks(self) -> None:
         if self.events is None:
             return
-        for answer in self.events.poll(self._now()):
+        now_s = self._now()
+        while self._again and self._again[0].due_s <= now_s:
+            notice, due_s, lane = self._again.popleft()
+            self.events.submit(notice, notice.body, due_s, lane)
+        for answer in self.events.poll(now_s):
             error = ack_error(answer.body)
-            if error:
-                self.tally.event_errors[error] += 1
-            else:
+            notice = answer.tag
+            if not error:
                 self.tally.events_acknowledged += 1
+            elif error.startswith(_NOT_BOOKED) and now_s < notice.born_s + _EVENT_PATIENCE_S:
+                self.tally.events_repeated += 1
+                self._again.append(_Again(notice, now_s + _AGAIN_S, answer.lane))
+            else:
+                self.tally.event_errors[error] += 1
 
 
 def ack_error(body: bytes | None) -> str:

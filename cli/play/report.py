@@ -50,7 +50,8 @@ def _fallbacks(summary: Summary) -> str:
 
 
 def _events(summary: Summary) -> str:
-    return f"{summary['events_acknowledged']:,} of {summary['events_sent']:,} acknowledged"
+    again = f", {summary['events_repeated']:,} repeated" if summary["events_repeated"] else ""
+    return f"{summary['events_acknowledged']:,} of {summary['events_sent']:,} acknowledged{again}"
 
 
 def _ms(value: float | None) -> str:

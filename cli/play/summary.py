@@ -40,6 +40,7 @@ class Tally:
     resent: int = 0
     events_sent: int = 0
     events_acknowledged: int = 0
+    events_repeated: int = 0
     latencies_ms: array[float] = field(default_factory=lambda: array("d"))
     no_bids: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
@@ -104,6 +105,7 @@ def summarise(tally: Tally, elapsed_s: float) -> dict[str, Any]:
         "faults": dict(tally.faults.most_common()),
         "events_sent": tally.events_sent,
         "events_acknowledged": tally.events_acknowledged,
+        "events_repeated": tally.events_repeated,
         "event_errors": dict(tally.event_errors.most_common()),
         "resent": tally.resent,
     }

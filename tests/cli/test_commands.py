@@ -200,7 +200,7 @@ def test_an_assignment_must_name_a_section_and_a_key(run: Run, text: str) -> Non
 def test_down_waits_until_the_processes_are_gone(
     run: Run, node: FakeNode, child: subprocess.Popen[bytes]
 ) -> None:
-    node.tree = {"id": "node", "pid": child.pid, "children": []}
+    node.status["pid"] = child.pid
     node.on_down = child.kill
     result = run("down")
     assert result.exit_code == Exit.OK
@@ -212,7 +212,7 @@ def test_down_waits_until_the_processes_are_gone(
 def test_down_names_the_processes_that_do_not_end_and_force_ends_them(
     run: Run, node: FakeNode, child: subprocess.Popen[bytes]
 ) -> None:
-    node.tree = {"id": "node", "pid": child.pid, "children": []}
+    node.status["pid"] = child.pid
     result = run("down", "--timeout", "0.1")
     assert result.exit_code == Exit.ERROR
     assert str(child.pid) in result.stderr

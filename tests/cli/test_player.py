@@ -62,6 +62,7 @@ class Node:
         self.events: list[str] = []
         self.asked: list[str] = []
         self.silent = False
+        self.unbooked = 0
         self.open()
 
     def open(self) -> None:
@@ -81,6 +82,11 @@ class Node:
             self.gateway.reply(header, json.dumps(self.answer(request)).encode())
         for header, body in self.notices.drain(100):
             event = decode_event(body)
+            if self.unbooked:
+                self.unbooked -= 1
+                again = EventAck(ok=False, error="ledger_unavailable: send it again")
+                self.notices.reply(header, encode_ack(again))
+                continue
             self.events.append(type(event).__name__)
             self.notices.reply(header, encode_ack(EventAck(ok=True)))
 
@@ -221,6 +227,17 @@ def test_a_run_ends_when_its_traffic_does() -> None:
     run.traffic = asks(itertools.islice(requests(), 5), "run", 0)
     run.run(lambda _now_s, _tally: node.work())
     assert run.tally.sent == run.tally.answered == 5
+
+
+def test_an_event_that_could_not_be_booked_is_sent_until_it_is() -> None:
+    hub = MemoryHub()
+    node = Node(hub)
+    node.unbooked = 7
+    run = player(hub, AsAnswered(8), Limits(duration_s=60.0, most=10))
+    run.run(lambda _now_s, _tally: node.work())
+    assert run.tally.events_repeated == 7
+    assert run.tally.events_acknowledged == run.tally.events_sent == len(node.events)
+    assert not run.tally.event_errors
 
 
 @pytest.mark.parametrize(
