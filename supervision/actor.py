@@ -1,7 +1,8 @@
-"""The light actor: a Thespian actor with a life cycle, questions that learn of a death, timers and topics.
+"""The light actor: a Thespian actor with a life cycle, timers, topics, and questions that hear of death.
 
-An exception ends it (let it crash): its supervisor is told why and starts a fresh one, whose state is made anew. So state
-belongs into the object and is built in ``__init__`` and ``on_start``, never kept by others.
+An exception ends it (let it crash): its supervisor is told why and starts a fresh one, whose state is
+made anew. So state belongs into the object and is built in ``__init__`` and ``on_start``, never kept
+by others.
 """
 
 from __future__ import annotations
@@ -29,12 +30,15 @@ STARTING = Later.STARTING
 STOPPING = Later.STOPPING
 
 
-class LightActor(Actor):  # type: ignore[misc]
-    """Base of the actors that live in a cell. Subclasses define ``receiveMessage`` and, if they like, the hooks."""
+class LightActor(Actor):
+    """Base of the actors that live in a cell.
 
-    _myRef: Ref
+    Subclasses define ``receiveMessage`` and, if they like, the hooks.
+    """
 
-    # -- hooks --------------------------------------------------------------------------------------------------
+    _myRef: Ref  # noqa: N815 - Thespian's name
+
+    # -- hooks ----------------------------------------------------------------------------------
 
     def on_start(self) -> Any:
         """Run once, first, in the actor's own turn.
@@ -48,16 +52,23 @@ class LightActor(Actor):  # type: ignore[misc]
         """
 
     def on_stop(self, reason: Any) -> Any:
-        """Run on a polite stop, before the end; return ``STOPPING`` to end later with :meth:`stop`."""
+        """Run on a polite stop, before the end.
+
+        Returns:
+            ``STOPPING`` to end later with :meth:`stop`; anything else ends the actor now.
+        """
 
     def on_end(self) -> None:
-        """Run last, however the actor ended (crash and kill included): close sockets and files here, do nothing else."""
+        """Run last, however the actor ended, crash and kill included.
+
+        Close sockets and files here and do nothing else; what it raises is reported, not handled.
+        """
 
     def describe(self) -> dict[str, Any]:
         """Return the actor's own account for those who look in: plain data, no secrets."""
         return {}
 
-    # -- verbs --------------------------------------------------------------------------------------------------
+    # -- verbs ----------------------------------------------------------------------------------
 
     @property
     def cell(self) -> Cell:
@@ -70,15 +81,21 @@ class LightActor(Actor):  # type: ignore[misc]
         return self._myRef.path
 
     def send(self, address: Ref, message: Any) -> bool:
-        """Post ``message``; false if the target is dead or its mailbox full. (The cell replaces this by a shortcut.)"""
+        """Post ``message``; false if the target is dead or its mailbox full.
+
+        The cell replaces this by a shortcut of the same meaning.
+        """
         return self._myRef.post(address, message)
 
     def ask(self, address: Ref, message: Any) -> bool:
-        """Post a question; if ``address`` ends before it next sends to this actor, ``Down(address, reason)`` comes."""
+        """Post a question.
+
+        If ``address`` ends before it next sends to this actor, ``Down(address, reason)`` comes.
+        """
         return self._myRef.ask(address, message)
 
     def wake_after(self, delay_s: float, payload: Any = None) -> Timer:
-        """Get a ``WakeupMessage`` with ``payload`` after ``delay_s`` seconds, unless the timer is cancelled."""
+        """Get a ``WakeupMessage`` with ``payload`` after ``delay_s`` seconds, unless cancelled."""
         return self._myRef.cell.wake_after(self._myRef, delay_s, payload)
 
     def ready(self, info: Any = None) -> None:

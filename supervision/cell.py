@@ -1,26 +1,36 @@
 """The cell: an in-process Thespian system base that runs thousands of light actors in one event loop.
 
-Hand it to ``ActorSystem(systemBase=Cell(...), transientUnique=True)`` or drive it with :meth:`Cell.run`. One loop serves
-mailboxes, timers and descriptors. Order of service: an actor's system lane before its work; a crash ends the actor, tells
-its parent the reason and everybody who waits for its answer that there will be none. Clock, randomness and poller are
-handed in; with a :class:`~supervision.clock.VirtualClock` the loop jumps from timer to timer and one seed replays a run.
+Hand it to ``ActorSystem(systemBase=Cell(...), transientUnique=True)`` or drive it with :meth:`Cell.run`.
+One loop serves mailboxes, timers and descriptors. Order of service: an actor's system lane before its
+work; a crash ends the actor, tells its parent the reason and everybody who waits for its answer that
+there will be none. Clock, randomness and poller are handed in; with a
+:class:`~supervision.clock.VirtualClock` the loop jumps from timer to timer and one seed replays a run.
 What is promised and what not stands in docs/SEMANTICS.md.
 """
 
 from __future__ import annotations
 
-import heapq
 import random
 import traceback
 from collections import deque
-from itertools import count
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
-from thespian.system.utilis import actualActorClass, withPossibleInitArgs
+from thespian.actors import (
+    Actor,
+    ActorExitRequest,
+    NoCompatibleSystemForActor,
+    ThespianWatch,
+    WatchMessage,
+)
+from thespian.system.utilis import (
+    actualActorClass,
+    checkActorCapabilities,
+    withPossibleInitArgs,
+)
 
 from supervision.actor import STARTING, STOPPING, LightActor
-from supervision.clock import Clock, VirtualClock, monotonic_clock
+from supervision.clock import Clock, monotonic_clock
 from supervision.errors import Exit, IgnoreStart, StartError
 from supervision.external import ExternalCalls
 from supervision.messages import (
@@ -35,9 +45,10 @@ from supervision.messages import (
     is_clean,
 )
 from supervision.poller import EpollPoller
-from supervision.ref import Ref, Timer
+from supervision.ref import Ref
 from supervision.registry import Registry
 from supervision.topics import Topics
+from supervision.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +61,11 @@ TURN = 2048
 """Actors served before the loop looks at timers and descriptors again."""
 DEFAULT_MAILBOX_LIMIT = 4096
 IDLE_WAIT_S = 60.0
+REASON_LENGTH = 500
+"""Characters of an exception's text that travel in an exit reason."""
 
 
-class Cell(ExternalCalls):
+class Cell(Waiting, ExternalCalls):
     """One event loop full of light actors.
 
     Attributes:
@@ -60,7 +73,8 @@ class Cell(ExternalCalls):
         random: The only source of chance for the actors of this cell.
         registry: Roles and their fallback routes.
         topics: Publish and subscribe.
-        processes: How a supervisor here starts children in processes of their own; ``None`` where that is impossible.
+        processes: How a supervisor here starts children in processes of their own; ``None`` where
+            that is impossible.
         reporter: Takes supervisors' reports (structured logs).
         dead_letters: Messages that were sent to the dead.
     """
@@ -73,23 +87,19 @@ class Cell(ExternalCalls):
         poller: EpollPoller | None = None,
         reporter: Callable[[Report], None] | None = None,
     ) -> None:
-        self.clock: Clock = clock or monotonic_clock()
+        Waiting.__init__(self, clock or monotonic_clock(), poller or EpollPoller())
         self.random = rng or random.Random()
-        self.poller = poller or EpollPoller()
         self.reporter = reporter or (lambda _report: None)
         self.registry = Registry(self.clock)
         self.topics = Topics()
         self.processes: ProcessPort | None = None
         self.ready: deque[Ref] = deque()
         self.dead_letters = 0
-        self._timers: list[tuple[float, int, Timer]] = []
-        self._numbers = count(1)
-        self._watchers: dict[int, Ref] = {}
-        super().__init__()
+        ExternalCalls.__init__(self)
 
-    # -- making actors ------------------------------------------------------------------------------------------
+    # -- making actors --------------------------------------------------------------------------
 
-    def spawn(  # noqa: PLR0913 - each is a property of the new actor
+    def spawn(
         self,
         build: Callable[..., Any],
         args: tuple[Any, ...] = (),
@@ -99,10 +109,14 @@ class Cell(ExternalCalls):
         limit: int = DEFAULT_MAILBOX_LIMIT,
         quiet: bool = False,
     ) -> Ref:
-        """Make an actor; its ``on_start`` runs in its own turn, and its parent hears ``ChildStarted`` or why not.
+        """Make an actor; its ``on_start`` runs in its own turn.
+
+        Its parent hears ``ChildStarted``, or why not. (A parent that is a plain Thespian actor
+        hears what Thespian would tell it: ``ChildActorExited`` and no more.)
 
         Args:
-            build: Returns the actor when called with ``args``. What it raises counts as a failed start.
+            build: Returns the actor when called with ``args``. What it raises, and what it returns
+                that is no actor, counts as a failed start.
             args: Arguments of ``build``.
             parent: Who hears of its start and end.
             name: Its name among its siblings; made up if absent.
@@ -112,10 +126,14 @@ class Cell(ExternalCalls):
         ref = Ref(self, name or f"{next(self._numbers)}", parent, limit)
         try:
             actor = build(*args)
+            if not isinstance(actor, Actor):
+                raise StartError(actor if isinstance(actor, str | tuple) else repr(actor))
         except Exception as error:  # noqa: BLE001 - any bug in a constructor is a failed start
+            ref.starting = True
             ref.exit_reason = failure_reason(error)
             if parent is not None:
-                parent.signal(ChildFailed(ref, ref.exit_reason, traceback.format_exc()), ref)
+                reason = error if isinstance(error, IgnoreStart) else ref.exit_reason
+                self._tell_parent(parent, ref, reason, traceback.format_exc())
             return ref
         self._install(ref, actor, quiet=quiet)
         return ref
@@ -123,12 +141,14 @@ class Cell(ExternalCalls):
     def _install(self, ref: Ref, actor: Any, *, quiet: bool) -> None:
         actor._myRef = ref  # noqa: SLF001 - Thespian's own link between actor and system
         ref.actor = actor
-        ref.receive = actor.receiveMessage
         ref.starting = True
         if quiet:
             ref.quiet = True
         if isinstance(actor, LightActor):
-            actor.send = ref.post  # type: ignore[method-assign]
+            ref.receive = actor.receiveMessage
+            actor.send = ref.post  # type: ignore[method-assign, assignment]
+        else:
+            ref.receive = partial(self._receive_plain, ref)
         parent = ref.parent
         if parent is None:
             self.primaries[ref] = None
@@ -142,24 +162,36 @@ class Cell(ExternalCalls):
     def create(
         self, actor_class: Any, parent: Ref | None, requirements: object, global_name: str | None
     ) -> Ref:
-        """Make an actor the Thespian way: from a class or its dotted name, optionally under a global name."""
+        """Make an actor the Thespian way: from a class or its dotted name.
+
+        Args:
+            actor_class: The class, or its dotted name.
+            parent: The actor that makes it, ``None`` for the world outside.
+            requirements: What its ``actorSystemCapabilityCheck`` compares with our capabilities.
+            global_name: If a live actor has this name already, that one is returned.
+
+        Raises:
+            NoCompatibleSystemForActor: The class wants capabilities that this cell does not have.
+        """
         if global_name and global_name in self.global_names:
             return self.global_names[global_name]
         resolved = actualActorClass(actor_class)
+        if not checkActorCapabilities(resolved, self.capabilities, requirements):
+            raise NoCompatibleSystemForActor(resolved, "this cell lacks what its check asks for")
         init = withPossibleInitArgs(capabilities=self.capabilities, requirements=requirements)
         ref = self.spawn(init.create, (resolved,), parent=parent)
-        if global_name:
+        if global_name and ref.actor is not None:
             ref.globalName = global_name
             self.global_names[global_name] = ref
         return ref
 
-    # -- life and death -----------------------------------------------------------------------------------------
+    # -- life and death -------------------------------------------------------------------------
 
     def started(self, ref: Ref, info: Any = None) -> None:
         """Tell the parent that ``ref`` is ready."""
         if ref.starting:
             ref.starting = False
-            if ref.parent is not None and not ref.quiet:
+            if ref.parent is not None and not ref.quiet and not _is_plain(ref.parent):
                 ref.parent.signal(ChildStarted(ref, info), ref)
 
     def stop(self, ref: Ref, reason: Reason = "shutdown") -> None:
@@ -171,13 +203,17 @@ class Cell(ExternalCalls):
         self.end(ref, reason)
 
     def suspend(self, ref: Ref) -> None:
-        """Keep its messages waiting; its system lane is still served."""
-        ref.suspended = True
+        """Keep all that comes for it waiting; only a request to stop, or a kill, is still heard."""
+        if not ref.suspended:
+            ref.suspended = True
+            self._pause_watch(ref)
 
     def resume(self, ref: Ref) -> None:
         """Serve what has been waiting."""
-        ref.suspended = False
-        ref.schedule()
+        if ref.suspended:
+            ref.suspended = False
+            self._resume_watch(ref)
+            ref.schedule()
 
     def end(self, ref: Ref, reason: Reason, detail: str = "") -> None:
         """End ``ref`` for ``reason`` and tell everybody concerned. Its children end with it."""
@@ -191,7 +227,7 @@ class Cell(ExternalCalls):
                 self.end(child, "killed")
         self._release(ref)
         if isinstance(actor, LightActor):
-            actor.on_end()
+            self._last_rites(ref, actor, reason)
         parent = ref.parent
         siblings = self.primaries if parent is None else parent.children
         if siblings:
@@ -207,6 +243,15 @@ class Cell(ExternalCalls):
         ref.system = None
         if ref.watched:
             self._set_watch(ref, frozenset())
+        if ref.globalName:
+            self.global_names.pop(ref.globalName, None)
+
+    def _last_rites(self, ref: Ref, actor: LightActor, reason: Reason) -> None:
+        """Run ``on_end``; a bug in it must not hurt whoever ends the actor."""
+        try:
+            actor.on_end()
+        except Exception:  # noqa: BLE001 - see above
+            self.reporter(Report(ref.path, "on_end", reason, detail=traceback.format_exc()))
 
     @staticmethod
     def tell_waiters(ref: Ref, reason: Reason) -> None:
@@ -217,12 +262,16 @@ class Cell(ExternalCalls):
 
     @staticmethod
     def _tell_parent(parent: Ref, ref: Ref, reason: Reason, detail: str) -> None:
-        if ref.starting and not ref.quiet:
+        news: Any = None
+        if _is_plain(parent):
+            news = ChildExited(ref, reason, detail)
+        elif ref.starting and not ref.quiet:
             declined = isinstance(reason, IgnoreStart)
             news = ChildDeclined(ref) if declined else ChildFailed(ref, reason, detail)
-            parent.signal(news, ref)
         elif not (ref.quiet and is_clean(reason)):
-            parent.signal(ChildExited(ref, reason, detail), ref)
+            news = ChildExited(ref, reason, detail)
+        if news is not None:
+            parent.signal(news, ref)
 
     def _crash(self, ref: Ref, error: Exception) -> None:
         if isinstance(error, Exit):
@@ -232,106 +281,34 @@ class Cell(ExternalCalls):
         else:
             self.end(ref, failure_reason(error), traceback.format_exc())
 
-    # -- timers and descriptors ---------------------------------------------------------------------------------
-
-    def wake_after(self, ref: Ref, delay_s: float, payload: object) -> Timer:
-        """Send ``ref`` a ``WakeupMessage`` after ``delay_s`` seconds."""
-        due_s = self.clock() + delay_s
-        timer = Timer(ref, due_s, payload)
-        heapq.heappush(self._timers, (due_s, next(self._numbers), timer))
-        return timer
-
-    def next_due_s(self) -> float | None:
-        """When the next timer is due (cancelled ones left out), or ``None``."""
-        timers = self._timers
-        while timers and (timers[0][2].ref is None or timers[0][2].ref.actor is None):
-            heapq.heappop(timers)
-        return timers[0][0] if timers else None
-
-    def _fire_timers(self) -> None:
-        timers = self._timers
-        if not timers or timers[0][0] > (now_s := self.clock()):
-            return
-        while timers and timers[0][0] <= now_s:
-            timer = heapq.heappop(timers)[2]
-            ref, timer.ref = timer.ref, None
-            if ref is not None and ref.actor is not None:
-                # A wake-up is one's own doing, so the mailbox's bound does not refuse it.
-                ref.mailbox.append((WakeupMessage(0.0, timer.payload), ref))
-                ref.schedule()
-
-    def _set_watch(self, ref: Ref, filenos: frozenset[int]) -> None:
-        if filenos == ref.watched:
-            return
-        for fd in ref.watched - filenos:
-            if self._watchers.get(fd) is ref:
-                del self._watchers[fd]
-                self.poller.unwatch(fd)
-        for fd in filenos - ref.watched:
-            if fd in self._watchers:  # a descriptor's number came back before its old owner let go
-                self.poller.unwatch(fd)
-            self._watchers[fd] = ref
-            self.poller.watch(fd)
-        ref.watched = filenos
-
-    def _poll(self, timeout_s: float | None) -> bool:
-        """Wake the watchers of readable descriptors; a suspended one is not looked at."""
-        fds = self.poller.poll(timeout_s)
-        for fd in fds:
-            ref = self._watchers.get(fd)
-            if ref is None:
-                self.poller.unwatch(fd)
-            elif ref.ready_fds is None:
-                ref.ready_fds = [fd]
-                ref.schedule()
-            else:
-                ref.ready_fds.append(fd)
-        return bool(fds)
-
-    # -- the loop -----------------------------------------------------------------------------------------------
+    # -- the loop -------------------------------------------------------------------------------
 
     def run(self, max_s: float | None = None, until: Callable[[], bool] | None = None) -> bool:
-        """Serve actors until ``until()`` holds, ``max_s`` seconds have passed, or (virtual time) nothing is left.
+        """Serve actors until there is a reason to stop.
+
+        Args:
+            max_s: Return after so many seconds, however much work is left; 0 looks once at
+                everything. In virtual time all that is due at the last moment is done first.
+            until: Return as soon as this holds; looked at after each round.
 
         Returns:
-            Whether anything at all was done.
+            Whether anything at all was done. Without ``max_s`` the call returns when nothing can
+            ever happen any more.
         """
         deadline_s = None if max_s is None else self.clock() + max_s
         busy = False
         while True:
+            self._fire_timers()
             busy = self._run_ready() or busy
             if until is not None and until():
                 return busy
-            wait_s = self._wait_s(deadline_s)
+            wait_s = self._wait_s(deadline_s, IDLE_WAIT_S)
             if wait_s is None:
                 return busy
             busy = self._wait(wait_s) or busy
-            self._fire_timers()
-            if deadline_s is not None and self.clock() >= deadline_s:
-                # Out of time, however much work is left: a host must get to hear its own supervisor.
+            if self._is_late(deadline_s):
+                self._fire_timers()
                 return self._run_ready() or busy
-
-    def _wait_s(self, deadline_s: float | None) -> float | None:
-        """How long to wait for descriptors: 0 with work left, ``None`` when nothing can ever happen."""
-        if self.ready:
-            return 0.0
-        due_s = self.next_due_s()
-        if due_s is None and deadline_s is None:
-            if isinstance(self.clock, VirtualClock) or not self._watchers:
-                return None if not self._watchers or not self._poll(0) else 0.0
-            return IDLE_WAIT_S
-        moments = [moment for moment in (due_s, deadline_s) if moment is not None]
-        return max(0.0, min(moments) - self.clock())
-
-    def _wait(self, wait_s: float) -> bool:
-        """Wait for a descriptor; in virtual time, jump over the wait if none is ready."""
-        if isinstance(self.clock, VirtualClock):
-            if self._poll(0):
-                return True
-            if not self.ready:
-                self.clock.advance(wait_s)
-            return False
-        return self._poll(wait_s)
 
     def _run_ready(self) -> bool:
         ready = self.ready
@@ -344,12 +321,12 @@ class Cell(ExternalCalls):
             served += 1
             try:
                 self._serve(ref)
-            except Exception as error:  # noqa: BLE001 - let it crash: any bug ends this actor, and only it
+            except Exception as error:  # noqa: BLE001 - any bug ends this actor, and only it
                 self._crash(ref, error)
         return True
 
     def _serve(self, ref: Ref) -> None:
-        """Give ``ref`` its turn: start it if it is new, its system lane, its descriptors, then a burst of work."""
+        """Give ``ref`` its turn: its start, its system lane, its descriptors, a burst of work."""
         if ref.starting and not self._begin(ref):
             return
         if ref.system:
@@ -360,23 +337,21 @@ class Cell(ExternalCalls):
         if ref.ready_fds is not None:
             fds, ref.ready_fds = ref.ready_fds, None
             self._after(ref, receive(WatchMessage(fds), ref))
+        if ref.mailbox:
+            self._work(ref, receive)
+
+    def _work(self, ref: Ref, receive: Callable[[Any, Any], Any]) -> None:
+        """Hand over waiting messages, but not more than a burst and none before a system message."""
         mailbox = ref.mailbox
-        left = len(mailbox)
-        if not left:
-            return
-        if left > BURST:
-            left = BURST
-        ref.handled += left
-        while left:
+        for _ in range(min(len(mailbox), BURST)):
             message, sender = mailbox.popleft()
-            left -= 1
+            ref.handled += 1
             result = receive(message, sender)
             if result is not None:
                 self._after(ref, result)
             if ref.actor is None:
                 return
-            if ref.system:
-                ref.handled -= left
+            if ref.system or ref.suspended:
                 break
         if mailbox or ref.system:
             ref.schedule()
@@ -400,29 +375,60 @@ class Cell(ExternalCalls):
         return ref.actor is not None
 
     def _serve_system(self, ref: Ref) -> None:
-        system = ref.system
+        """Serve the whole system lane; of a suspended actor's only requests to stop."""
+        system, kept = ref.system, []
         while system and ref.actor is not None:
             message, sender = system.popleft()
             if isinstance(message, StopRequest):
-                self._polite_stop(ref, message.reason)
+                self._polite_stop(ref, message.reason, sender)
+            elif ref.suspended:
+                kept.append((message, sender))
             else:
                 assert ref.receive is not None
                 self._after(ref, ref.receive(message, sender))
+        if kept and system is not None:
+            system.extendleft(reversed(kept))
 
-    def _polite_stop(self, ref: Ref, reason: Reason) -> None:
+    def _polite_stop(self, ref: Ref, reason: Reason, sender: Ref | None = None) -> None:
         actor = ref.actor
-        if isinstance(actor, LightActor) and actor.on_stop(reason) is STOPPING:
-            return
-        self.end(ref, reason)
+        if not isinstance(actor, LightActor):
+            self._exit_plain(ref, reason, sender)
+        elif actor.on_stop(reason) is not STOPPING:
+            self.end(ref, reason)
 
     def _after(self, ref: Ref, result: Any) -> None:
         """A returned ``ThespianWatch`` is in force until the next one."""
         if isinstance(result, ThespianWatch) and ref.actor is not None:
             self._set_watch(ref, frozenset(result.filenos))
 
+    # -- plain Thespian actors ------------------------------------------------------------------
+
+    def _receive_plain(self, ref: Ref, message: Any, sender: Any) -> Any:
+        """A request to exit is one however it came: light actors post it as work."""
+        if isinstance(message, ActorExitRequest):
+            self._exit_plain(ref, "shutdown", sender)
+            return None
+        return ref.actor.receiveMessage(message, sender)
+
+    def _exit_plain(self, ref: Ref, reason: Reason, sender: Ref | None) -> None:
+        """Let a plain actor see the request first, then its children, then end it."""
+        ref.actor.receiveMessage(ActorExitRequest(), sender)
+        for child in tuple(ref.children or ()):
+            if not isinstance(child.actor, LightActor):
+                try:
+                    self._exit_plain(child, reason, ref)
+                except Exception as error:  # noqa: BLE001 - any bug ends this actor, and only it
+                    self._crash(child, error)
+        self.end(ref, reason)
+
+
+def _is_plain(ref: Ref) -> bool:
+    """Tell whether a plain Thespian actor lives there, which does not know our news."""
+    return isinstance(ref.actor, Actor) and not isinstance(ref.actor, LightActor)
+
 
 def failure_reason(error: Exception) -> Reason:
     """Return the exit reason that stands for ``error``."""
     if isinstance(error, StartError | Exit):
         return error.reason
-    return f"{type(error).__name__}: {error}"[:500]
+    return f"{type(error).__name__}: {error}"[:REASON_LENGTH]

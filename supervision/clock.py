@@ -14,7 +14,7 @@ class Clock(Protocol):
 
 
 class VirtualClock:
-    """A clock that stands still until :meth:`advance` moves it; a cell that is given one jumps from timer to timer."""
+    """A clock that stands still until it is moved; a cell that has one jumps from timer to timer."""
 
     def __init__(self, now_s: float = 0.0) -> None:
         self._now_s = now_s
@@ -24,7 +24,11 @@ class VirtualClock:
         return self._now_s
 
     def advance(self, delta_s: float) -> None:
-        """Move on by ``delta_s`` seconds, which must not be negative."""
+        """Move on by ``delta_s`` seconds.
+
+        Raises:
+            ValueError: ``delta_s`` is negative.
+        """
         if delta_s < 0:
             raise ValueError(f"time runs forward only, not by {delta_s} s")
         self._now_s += delta_s

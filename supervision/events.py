@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from supervision.messages import Reason
-    from supervision.specs import ChildSpec, SupervisorFlags
+    from supervision.specs import ChildSpec
     from supervision.state import Child
 
 # -- events: what happened -----------------------------------------------------------------------
@@ -76,15 +76,6 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class SpecsChanged:
-    """New flags and specs, already checked, take the place of the old ones."""
-
-    flags: SupervisorFlags
-    specs: tuple[ChildSpec, ...]
-    caller: Any = None
-
-
-@dataclass(frozen=True, slots=True)
 class StopAsked:
     """The parent asks the supervisor to stop."""
 
@@ -92,7 +83,7 @@ class StopAsked:
 
 
 News = Launched | Declined | LaunchFailed | Exited
-Event = Begin | News | RetryDue | Asked | SpecsChanged | StopAsked
+Event = Begin | News | RetryDue | Asked | StopAsked
 
 # -- commands: what is to be done ----------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The outside of a cell: Thespian's ``ActorSystem`` calls ``tell``, ``ask``, ``listen`` and ``shutdown`` here."""
+"""The outside of a cell: Thespian's ``ActorSystem`` tells, asks, listens and shuts down here."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from supervision.messages import StopRequest
 from supervision.ref import Ref
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
     from datetime import timedelta
 
+    from supervision.poller import EpollPoller
+
 OUTSIDE_LIMIT = 100_000
+SETTLE_S = 1.0
+"""How long a ``tell`` serves a cell that does not come to rest."""
+STOP_S = 5.0
+"""How long a shutdown waits for actors that want to end in good order."""
 
 
 class _Outside:
@@ -29,6 +36,8 @@ class ExternalCalls:
     """The system-base interface of Thespian, and its names and capabilities."""
 
     if TYPE_CHECKING:
+        ready: deque[Ref]
+        poller: EpollPoller
 
         def create(
             self, actor_class: Any, parent: Ref | None, requirements: object, global_name: str | None
@@ -36,6 +45,9 @@ class ExternalCalls:
             """See the cell."""
 
         def run(self, max_s: float | None = None, until: Callable[[], bool] | None = None) -> bool:
+            """See the cell."""
+
+        def stop(self, ref: Ref, reason: Any) -> None:
             """See the cell."""
 
         def end(self, ref: Ref, reason: Any) -> None:
@@ -67,9 +79,9 @@ class ExternalCalls:
         return self.create(actor_class, None, requirements, global_name)
 
     def tell(self, address: object, message: object) -> None:
-        """Send from outside and serve the cell until it is idle for the moment."""
+        """Send from outside and serve the cell until it has nothing to do for the moment."""
         self._post(self.outside, address, message)
-        self.run(0.0)
+        self.run(SETTLE_S, until=lambda: not self.ready)
 
     def ask(self, address: object, message: object, timeout: timedelta | float | None) -> Any:
         """Send from outside and return the next message to the outside, or ``None`` after ``timeout``."""
@@ -79,8 +91,9 @@ class ExternalCalls:
     def listen(self, timeout: timedelta | float | None) -> Any:
         """Serve the cell until a message to the outside comes; ``None`` if none came in time."""
         mailbox = self.outside.mailbox
-        seconds = timeout if timeout is None or isinstance(timeout, int | float) else timeout.total_seconds()
-        self.run(seconds, until=lambda: bool(mailbox))
+        if timeout is not None and not isinstance(timeout, int | float):
+            timeout = timeout.total_seconds()
+        self.run(timeout, until=lambda: bool(mailbox))
         return mailbox.popleft()[0] if mailbox else None
 
     @staticmethod
@@ -106,9 +119,15 @@ class ExternalCalls:
         else:
             self.capabilities[name] = value
 
-    updateCapability = update_capability
+    def updateCapability(self, name: str, value: object = None) -> None:
+        """Do as :meth:`update_capability`, under Thespian's name."""
+        self.update_capability(name, value)
 
     def shutdown(self) -> None:
-        """End every actor that has no parent, and so all."""
+        """Ask every actor that has no parent to end, end those that do not, and close the cell."""
         for ref in tuple(self.primaries):
-            self.end(ref, "shutdown")
+            self.stop(ref, "shutdown")
+        self.run(STOP_S, until=lambda: not self.primaries)
+        for ref in tuple(self.primaries):
+            self.end(ref, "killed")
+        self.poller.close()

@@ -40,6 +40,8 @@ from supervision.process import (
 from supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
     from supervision.messages import Reason
     from supervision.ref import Ref
 
@@ -103,7 +105,7 @@ class Host(Actor):
     def _be(self, boot: Boot, parent: ActorAddress) -> None:
         self._boot, self._parent = boot, parent
         spec = boot.spec
-        reporter = boot.reporter() if boot.reporter is not None else None
+        reporter = boot.reporter(boot.path) if boot.reporter is not None else None
         self._cell = cell = Cell(rng=random.Random(), reporter=reporter)
         self._keeper = Keeper(self, boot.settings, boot.reporter, boot.watchdog_pid)
         # The keeper's end is this process's end: nobody could watch over the children.
@@ -126,12 +128,11 @@ class Host(Actor):
         gc.freeze()
         gc.set_threshold(GC_YOUNG, 50, 50)
 
-    def fork(self) -> tuple[ActorAddress, int]:
-        """Make a process; return its address and pid."""
+    def fork(self) -> tuple[ActorAddress, BaseProcess]:
+        """Make a process; return its address and its handle."""
         address = self.createActor(Host)
-        # Thespian's own record of the child, read at once: its pid is needed before the child can
-        # have died unseen.
-        return address, self._myRef._child_procs[-1].childProc.pid  # noqa: SLF001
+        # Thespian's own record of the child: its pid is needed before it can have died unseen.
+        return address, self._myRef._child_procs[-1].childProc  # noqa: SLF001
 
     def tell(self, address: ActorAddress, message: Any) -> None:
         """Send by Thespian's transport."""

@@ -1,22 +1,28 @@
-"""The messages of the runtime itself: what supervisors, cells and actors tell each other about life and death.
+"""The messages of the runtime itself: what supervisors, cells and actors tell of life and death.
 
-They travel in a mailbox's system lane and so overtake work. Reasons follow OTP: ``normal``, ``shutdown`` and
-``("shutdown", detail)`` are clean ends, everything else is abnormal.
+They travel in a mailbox's system lane and so overtake work. Reasons follow OTP: ``normal``,
+``shutdown`` and ``("shutdown", detail)`` are clean ends, everything else is abnormal.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from thespian.actors import ActorAddress, ChildActorExited
+from thespian.actors import ChildActorExited
+
+if TYPE_CHECKING:
+    from thespian.actors import ActorAddress
 
 Reason = Any
 """Why an actor ended: a string, or a tuple that starts with one."""
 
 
 def is_clean(reason: Reason) -> bool:
-    """Tell whether an end for ``reason`` is no failure (OTP: ``normal``, ``shutdown``, ``{shutdown, _}``)."""
+    """Tell whether an end for ``reason`` is no failure.
+
+    OTP's clean ends: ``normal``, ``shutdown``, ``{shutdown, _}``.
+    """
     if isinstance(reason, tuple):
         return bool(reason) and reason[0] == "shutdown"
     return reason in ("normal", "shutdown")
@@ -28,7 +34,8 @@ class Down:
 
     Attributes:
         address: The actor that will not answer.
-        reason: Its exit reason, ``noproc`` if it was dead already, ``overloaded`` if its mailbox was full.
+        reason: Its exit reason, ``noproc`` if it was dead already, ``overloaded`` if its mailbox
+            was full.
     """
 
     address: ActorAddress
@@ -37,7 +44,7 @@ class Down:
 
 @dataclass(frozen=True, slots=True)
 class ChildStarted:
-    """To a supervisor: the child has run its ``on_start``; ``info`` is what that handed back, if anything."""
+    """To a supervisor: the child has run its ``on_start``; ``info`` is what it gave to ``ready``."""
 
     address: ActorAddress
     info: Any = None
@@ -45,7 +52,7 @@ class ChildStarted:
 
 @dataclass(frozen=True, slots=True)
 class ChildDeclined:
-    """To a supervisor: the child's ``on_start`` raised ``IgnoreStart``; it is gone, and that is no failure."""
+    """To a supervisor: the child raised ``IgnoreStart``; it is gone, and that is no failure."""
 
     address: ActorAddress
 
@@ -59,7 +66,7 @@ class ChildFailed:
     detail: str = ""
 
 
-class ChildExited(ChildActorExited):  # type: ignore[misc]
+class ChildExited(ChildActorExited):
     """To a parent: a child that had lived has ended. A ``ChildActorExited`` that knows why."""
 
     def __init__(self, address: ActorAddress, reason: Reason, detail: str = "") -> None:
@@ -80,7 +87,8 @@ class StopRequest:
 class StartChild:
     """To a dynamic supervisor: start one more child with these further arguments.
 
-    The sender is told ``Down`` if the child ends before its first message to the sender.
+    The sender is told ``Down`` if the child ends before its first message to the sender, and if the
+    supervisor is about to end and starts none any more.
     """
 
     args: tuple[Any, ...] = ()
@@ -89,10 +97,11 @@ class StartChild:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """To a supervisor: one of its operations by name; it answers ``CallResult`` with the same ``number``.
+    """To a supervisor: one of its operations; it answers ``CallResult`` with the same ``number``.
 
-    Operations: ``start_child``, ``terminate_child``, ``restart_child``, ``delete_child``, ``which_children``,
-    ``count_children``, ``get_childspec``, ``change_specs``.
+    Operations (OTP's): ``start_child``, ``terminate_child``, ``restart_child``, ``delete_child``,
+    ``which_children``, ``count_children``, ``get_childspec``, and ``change_specs`` with new flags
+    and specs.
     """
 
     operation: str
@@ -113,8 +122,9 @@ class Report:
     """A supervisor's structured report (OTP: supervisor, context, reason, offender).
 
     Attributes:
-        supervisor: Path of the supervisor.
-        context: ``start_error``, ``child_terminated``, ``shutdown_error``, ``shutdown`` or ``progress``.
+        supervisor: Path of the supervisor, or of the actor whose ``on_end`` failed.
+        context: ``start_error``, ``child_terminated``, ``shutdown_error``, ``shutdown`` or
+            ``on_end``.
         reason: Why.
         offender: The child it is about: id, restart, shutdown, type, incarnation.
         detail: A traceback, where there is one.

@@ -1,7 +1,8 @@
-"""Waiting for descriptors: the one place where a cell touches the operating system's readiness interface."""
+"""Waiting for descriptors: the one place where a cell meets the system's readiness interface."""
 
 from __future__ import annotations
 
+import contextlib
 import select
 
 
@@ -12,19 +13,19 @@ class EpollPoller:
         self._epoll = select.epoll()
 
     def fileno(self) -> int:
-        """A descriptor that is readable while any watched one is."""
+        """Return a descriptor that is readable while any watched one is."""
         return self._epoll.fileno()
 
     def watch(self, fd: int) -> None:
-        """Begin to report ``fd`` when it is readable or its other end is gone."""
-        self._epoll.register(fd, select.EPOLLIN)
+        """Report ``fd`` when it is readable or its other end is gone; twice is once."""
+        with contextlib.suppress(FileExistsError):
+            self._epoll.register(fd, select.EPOLLIN)
 
     def unwatch(self, fd: int) -> None:
         """Forget ``fd``; harmless when it is closed already."""
-        try:
+        # Closing a descriptor removes it from the kernel's list; a closed poller has no list.
+        with contextlib.suppress(OSError, ValueError):
             self._epoll.unregister(fd)
-        except (OSError, ValueError):  # closing a descriptor removes it from the kernel's list
-            return
 
     def poll(self, timeout_s: float | None) -> list[int]:
         """Return readable descriptors, waiting up to ``timeout_s`` (``None``: for ever)."""

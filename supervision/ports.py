@@ -17,13 +17,16 @@ class ProcessChild(Protocol):
 
 
 class ProcessPort(Protocol):
-    """Starts and ends processes; news of them come to the supervisor's system lane."""
+    """Starts and ends processes.
 
-    def start_process(self, supervisor: Ref, spec: ChildSpec, path: str) -> ProcessChild:
+    News of them (started, failed, exited) come to the supervisor's system lane.
+    """
+
+    def start(self, supervisor: Ref, spec: ChildSpec, path: str) -> ProcessChild:
         """Fork a process for ``spec``."""
 
-    def stop_process(self, child: ProcessChild, reason: Reason) -> None:
+    def stop(self, child: ProcessChild, reason: Reason) -> None:
         """Ask it to end politely."""
 
-    def kill_process(self, child: ProcessChild, reason: Reason = "killed") -> None:
+    def kill(self, child: ProcessChild, reason: Reason = "killed") -> None:
         """End it at once; its exit is reported with ``reason``."""

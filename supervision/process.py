@@ -23,6 +23,8 @@ from supervision.actor import LightActor
 from supervision.messages import ChildDeclined, ChildExited, ChildFailed, ChildStarted, Reason
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
     from supervision.ref import Ref, Timer
     from supervision.specs import ChildSpec
 
@@ -160,19 +162,11 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(ctypes.get_errno(), f"prctl({option}) failed; this needs Linux")
 
 
-def exit_reason(pidfd: int) -> Reason | None:
-    """Read why the process behind ``pidfd`` ended, without reaping it; ``None`` if unknown."""
-    try:
-        status = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return None
-    if status is None:
-        return None
-    if status.si_code == os.CLD_EXITED:
-        return f"exit:{status.si_status}"
-    if status.si_status == signal.SIGKILL:
+def exit_reason(code: int | None) -> Reason:
+    """Return the reason that stands for a process's exit code (negative: the signal's number)."""
+    if code is None or code == -signal.SIGKILL:
         return "killed"
-    return f"signal:{signal.Signals(status.si_status).name}"
+    return f"exit:{code}" if code >= 0 else f"signal:{signal.Signals(-code).name}"
 
 
 # -- the keeper
@@ -181,8 +175,8 @@ def exit_reason(pidfd: int) -> Reason | None:
 class Forker(Protocol):
     """The Thespian side of a host, as its keeper needs it."""
 
-    def fork(self) -> tuple[ActorAddress, int]:
-        """Make a process; return its address and pid."""
+    def fork(self) -> tuple[ActorAddress, BaseProcess]:
+        """Make a process; return its address and its handle."""
 
     def tell(self, address: ActorAddress, message: Any) -> None:
         """Send by Thespian's transport."""
@@ -202,6 +196,7 @@ class ProcessRecord:
     number: int
     pid: int
     pidfd: int
+    process: BaseProcess | None
     address: ActorAddress
     supervisor: Ref | None
     spec: ChildSpec
@@ -254,10 +249,19 @@ class Keeper(LightActor):
 
     def start_process(self, supervisor: Ref, spec: ChildSpec, path: str) -> ProcessRecord:
         """Fork a process and tell it what to be; news of it go to ``supervisor``."""
-        address, pid = self._forker.fork()
+        address, process = self._forker.fork()
+        assert process.pid is not None
         number = next(self._numbers)
         record = ProcessRecord(
-            number, pid, os.pidfd_open(pid), address, supervisor, spec, path, self.cell.clock()
+            number=number,
+            pid=process.pid,
+            pidfd=os.pidfd_open(process.pid),
+            process=process,
+            address=address,
+            supervisor=supervisor,
+            spec=spec,
+            path=path,
+            heard_s=self.cell.clock(),
         )
         self.records[number] = record
         record.ready_timer = self.wake_after(self._settings.ready_timeout_s, record)
@@ -344,15 +348,16 @@ class Keeper(LightActor):
         record = next((r for r in self.records.values() if r.pidfd == pidfd), None)
         if record is None or record.verdict == GONE:
             return
-        reason = record.verdict or exit_reason(pidfd)
-        violent = isinstance(reason, str) and not reason.startswith("exit")
-        if record.last_words is not None or violent:
+        code = record.process.exitcode if record.process is not None else None
+        reason = record.verdict or exit_reason(code)
+        in_good_order = code is not None and code >= 0
+        if record.last_words is not None or not in_good_order:
             self._bury(record, reason)
         else:
             record.verdict = GONE
             self.wake_after(LAST_WORDS_S, (record, reason))
 
-    def _bury(self, record: ProcessRecord, reason: Reason | None) -> None:
+    def _bury(self, record: ProcessRecord, reason: Reason) -> None:
         if self.records.pop(record.number, None) is None:
             return
         # Closed in a later turn: a number that is free while it is still watched would confuse old
@@ -361,7 +366,7 @@ class Keeper(LightActor):
         self._cancel_ready_timer(record)
         words = record.last_words
         detail = words.detail if words is not None else ""
-        final = words.reason if words is not None else reason or "killed"
+        final = words.reason if words is not None else reason
         self._tell(record, self._news(record, final, detail))
 
     def _tell(self, record: ProcessRecord, news: Any) -> None:

@@ -1,6 +1,7 @@
-"""A light actor's address, mailbox and control block in one object, so that a message costs one append.
+"""A light actor's address, mailbox and control block in one object: a message costs one append.
 
-Others hold a :class:`Ref` as the actor's address and use it for nothing but sending. The cell alone touches the rest.
+Others hold a :class:`Ref` as the actor's address and use it for nothing but sending. The cell alone
+touches the rest.
 """
 
 from __future__ import annotations
@@ -24,21 +25,36 @@ if TYPE_CHECKING:
 
 
 class Timer:
-    """One wake-up that is due once; :meth:`cancel` forgets it."""
+    """One wake-up that is due once; :meth:`cancel` forgets it.
 
-    __slots__ = ("due_s", "payload", "ref")
+    Attributes:
+        ref: Who is woken; ``None`` once it has happened or is cancelled.
+        due_s: When, on the cell's clock.
+        payload: Comes back with the wake-up.
+        period: The delay as it was asked for.
+    """
 
-    def __init__(self, ref: Ref, due_s: float, payload: object) -> None:
+    __slots__ = ("due_s", "payload", "period", "ref")
+
+    def __init__(self, ref: Ref, due_s: float, payload: object, period: timedelta | float) -> None:
         self.ref: Ref | None = ref
         self.due_s = due_s
         self.payload = payload
+        self.period = period
+
+    @property
+    def is_live(self) -> bool:
+        """Whether somebody is still to be woken."""
+        return self.ref is not None and self.ref.actor is not None
 
     def cancel(self) -> None:
         """Forget the wake-up; harmless when it has happened already."""
-        self.ref = None
+        if self.ref is not None:
+            self.ref.cell.cancelled += 1
+            self.ref = self.payload = None
 
 
-class Ref(ActorAddress):  # type: ignore[misc]
+class Ref(ActorAddress):
     """The address of one incarnation of a light actor; it stays the address of the dead.
 
     It is also what Thespian's ``Actor`` calls ``_myRef``: the actor's way into its system.
@@ -66,10 +82,10 @@ class Ref(ActorAddress):  # type: ignore[misc]
     handled = 0
     dropped = 0
     exit_reason: Any = None
-    globalName = ""
+    globalName: str | None = ""  # noqa: N815 - Thespian's name
 
     def __init__(self, cell: Cell, name: str, parent: Ref | None, limit: int) -> None:
-        # ActorAddress.__init__ only stores a string that we can derive; a hot path leaves it out.
+        # ActorAddress.__init__ only stores a string that we can derive; it is left out for speed.
         self.cell = cell
         self.name = name
         self.parent = parent
@@ -112,10 +128,10 @@ class Ref(ActorAddress):  # type: ignore[misc]
         """The actor's own address, as Thespian asks for it."""
         return self
 
-    # -- what the actor does through it -------------------------------------------------------------------------
+    # -- what the actor does through it -----------------------------------------------------------
 
     def post(self, target: Ref, message: object) -> bool:
-        """Put ``message`` into ``target``'s mailbox; false if it is dead or full (counted as a dead letter)."""
+        """Put ``message`` into ``target``'s mailbox; false if it is dead or full (both counted)."""
         waiters = self.waiters
         if waiters and target in waiters:
             self._answered(waiters, target)
@@ -133,7 +149,7 @@ class Ref(ActorAddress):  # type: ignore[misc]
         return True
 
     def ask(self, target: Ref, message: object) -> bool:
-        """Post, and be told ``Down`` if ``target`` ends before it next posts to this actor, or cannot take it."""
+        """Post; be told ``Down`` if ``target`` cannot take it or ends before it next posts here."""
         if self.post(target, message):
             waiters = target.waiters
             if waiters is None:
@@ -153,7 +169,7 @@ class Ref(ActorAddress):  # type: ignore[misc]
             del waiters[asker]
 
     def signal(self, message: object, sender: Ref | None = None) -> None:
-        """Put ``message`` into this actor's own system lane, ahead of all work; the lane has no bound."""
+        """Put ``message`` into this actor's system lane, ahead of all work; it has no bound."""
         if self.actor is None:
             return
         if self.system is None:
@@ -167,7 +183,7 @@ class Ref(ActorAddress):  # type: ignore[misc]
             self.scheduled = True
             self.cell.ready.append(self)
 
-    # -- the rest of what Thespian's Actor expects --------------------------------------------------------------
+    # -- the rest of what Thespian's Actor expects ------------------------------------------------
 
     def actor_send(self, target: ActorAddress, message: object) -> None:
         """Send as a plain Thespian actor does; an ``ActorExitRequest`` becomes a polite stop."""
@@ -191,13 +207,13 @@ class Ref(ActorAddress):  # type: ignore[misc]
     def wakeupAfter(self, period: timedelta | float, payload: object = None) -> None:
         """Ask for a ``WakeupMessage`` after ``period``."""
         seconds = period if isinstance(period, int | float) else period.total_seconds()
-        self.cell.wake_after(self, seconds, payload)
+        self.cell.wake_after(self, seconds, payload, period)
 
-    def handleDeadLetters(self, address: ActorAddress, enable: bool) -> None:  # noqa: FBT001 - Thespian's signature
-        """Dead letters are counted by the cell and not handed on."""
+    def handleDeadLetters(self, address: object, enable: object) -> None:
+        """Do nothing: dead letters are counted by the cell and not handed on."""
 
-    def notifyOnSystemRegistrationChanges(self, address: ActorAddress, enable: bool) -> None:  # noqa: FBT001
-        """A cell is in no convention, so there is nothing to hear of."""
+    def notifyOnSystemRegistrationChanges(self, address: object, enable: object) -> None:
+        """Do nothing: a cell is in no convention, so there is nothing to hear of."""
 
     def updateCapability(self, name: str, value: object = None) -> None:
         """Set (or, with ``None``, remove) one of the cell's capabilities."""

@@ -1,8 +1,9 @@
-"""Who plays a role just now: a role resolves to its live agent, or to nobody, and then its fallback answers.
+"""Who plays a role: a role resolves to its live agent, or to nobody, and then its fallback answers.
 
-A route is closed while its agent is down, suspended or overloaded, and for a short cool-off after too many late answers
-in a row. After the cool-off one question is let through as a probe, so that recovery is noticed without an operator
-(the half-open state of a circuit breaker; Nygard, "Release It!", ch. 5).
+A route is closed while its agent is down, suspended or overloaded, and for a short cool-off after too
+many late answers in a row. After the cool-off one question is let through as a probe, so that
+recovery is noticed without an operator (the half-open state of a circuit breaker; Nygard, "Release
+It!", ch. 5).
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from supervision.cell import Ref
     from supervision.clock import Clock
+    from supervision.ref import Ref
+
+QUEUE_LIMIT = 1024
+STRIKE_LIMIT = 20
+COOL_OFF_S = 0.25
 
 
 class Route:
@@ -21,34 +26,58 @@ class Route:
         role: The name that others use.
         ref: The actor bound to it, dead or alive, or ``None`` before there was one.
         queue_limit: From this many waiting messages on the agent counts as overloaded.
+        strike_limit: So many late answers in a row close the route.
+        cool_off_s: For so long.
     """
 
-    __slots__ = ("_clock", "_closed_until_s", "_strikes", "cool_off_s", "queue_limit", "ref", "role", "strike_limit")
+    __slots__ = (
+        "_clock",
+        "_closed_until_s",
+        "_strikes",
+        "cool_off_s",
+        "queue_limit",
+        "ref",
+        "role",
+        "strike_limit",
+    )
 
-    def __init__(self, role: str, clock: Clock, *, strike_limit: int = 20, cool_off_s: float = 0.25) -> None:
+    def __init__(
+        self,
+        role: str,
+        clock: Clock,
+        *,
+        strike_limit: int = STRIKE_LIMIT,
+        cool_off_s: float = COOL_OFF_S,
+    ) -> None:
         self.role = role
         self.ref: Ref | None = None
-        self.queue_limit = 1024
+        self.queue_limit = QUEUE_LIMIT
         self.strike_limit = strike_limit
         self.cool_off_s = cool_off_s
         self._clock = clock
         self._strikes = 0
-        self._closed_until_s = 0.0
+        self._closed_until_s: float | None = None
 
     @property
     def address(self) -> Ref | None:
-        """The live agent, or ``None`` while it is down, suspended, overloaded or late."""
+        """The live agent, or ``None`` while it is down, suspended, overloaded or late.
+
+        Of a route that is closed for lateness, the first look after the cool-off gets the address
+        as a probe; further ones wait for its outcome, at most one more cool-off.
+        """
         ref = self.ref
-        if ref is None or ref.actor is None or ref.suspended or len(ref.mailbox) >= self.queue_limit:
+        if ref is None or ref.actor is None or ref.suspended:
             return None
-        if self._closed_until_s and not self._may_probe():
+        if len(ref.mailbox) >= self.queue_limit:
+            return None
+        if self._closed_until_s is not None and not self._may_probe(self._closed_until_s):
             return None
         return ref
 
-    def _may_probe(self) -> bool:
-        """Let one question through after the cool-off; its answer opens the route, its lateness closes it again."""
+    def _may_probe(self, closed_until_s: float) -> bool:
+        """Let one question through after the cool-off: its answer opens the route for all."""
         now_s = self._clock()
-        if now_s < self._closed_until_s:
+        if now_s < closed_until_s:
             return False
         self._closed_until_s = now_s + self.cool_off_s
         return True
@@ -56,7 +85,7 @@ class Route:
     def answered(self) -> None:
         """Note an answer in time: the agent is well."""
         self._strikes = 0
-        self._closed_until_s = 0.0
+        self._closed_until_s = None
 
     def strike(self) -> None:
         """Note a late or missing answer; too many in a row close the route for the cool-off."""
@@ -73,14 +102,21 @@ class Route:
 class Registry:
     """All routes of one cell, by role; asking for an unknown role makes its (closed) route."""
 
-    def __init__(self, clock: Clock, *, strike_limit: int = 20, cool_off_s: float = 0.25) -> None:
+    def __init__(
+        self, clock: Clock, *, strike_limit: int = STRIKE_LIMIT, cool_off_s: float = COOL_OFF_S
+    ) -> None:
         self._clock = clock
         self._strike_limit = strike_limit
         self._cool_off_s = cool_off_s
         self._routes: dict[str, Route] = {}
 
     def configure(self, *, strike_limit: int, cool_off_s: float) -> None:
-        """Set the patience of routes, present and future: late answers in a row, and the pause after them."""
+        """Set the patience of routes, present and future.
+
+        Args:
+            strike_limit: Late answers in a row that close a route.
+            cool_off_s: Seconds before a closed route lets a probe through.
+        """
         self._strike_limit = strike_limit
         self._cool_off_s = cool_off_s
         for route in self._routes.values():
@@ -91,7 +127,9 @@ class Registry:
         """Return the route of ``role``; it stays the same object when agents come and go."""
         route = self._routes.get(role)
         if route is None:
-            route = Route(role, self._clock, strike_limit=self._strike_limit, cool_off_s=self._cool_off_s)
+            route = Route(
+                role, self._clock, strike_limit=self._strike_limit, cool_off_s=self._cool_off_s
+            )
             self._routes[role] = route
         return route
 

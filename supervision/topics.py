@@ -1,4 +1,4 @@
-"""Publish and subscribe inside a cell: an agent is added by subscribing, and no publisher knows who listens."""
+"""Publish and subscribe in a cell: an agent is added by subscribing, no publisher knows who listens."""
 
 from __future__ import annotations
 

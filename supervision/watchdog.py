@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from supervision.specs import ChildSpec
 
 TICK_S = 0.25
+LISTEN_S = 0.05
 BOOT_LIMIT_S = 60.0
 STOP_LIMIT_S = 15.0
 ORDER_LIMIT_S = 2.0
@@ -150,15 +151,16 @@ class Watchdog:
             )
             raise NodeError(f"the node's supervision tree could not start: {reason}".strip())
         self._root = ProcessRecord(
-            1,
-            booted.pid,
-            os.pidfd_open(booted.pid),
-            address,
-            None,
-            self._spec,
-            self._spec.id,
-            self._clock(),
-            True,
+            number=1,
+            pid=booted.pid,
+            pidfd=os.pidfd_open(booted.pid),
+            process=None,
+            address=address,
+            supervisor=None,
+            spec=self._spec,
+            path=self._spec.id,
+            heard_s=self._clock(),
+            booted=True,
         )
         if self._state == "starting":
             self._state = "ready"
@@ -310,12 +312,18 @@ class Watchdog:
         assert self._system is not None
         deadline_s = self._clock() + limit_s
         while (left_s := deadline_s - self._clock()) > 0:
-            message = self._system.listen(timedelta(seconds=left_s))
+            message = self._system.listen(timedelta(seconds=min(left_s, LISTEN_S)))
             if isinstance(message, wanted) and (number is None or message.number == number):
                 return message
-            if message is None and self._state == "stopping":
+            if message is None and (self._state == "stopping" or self._top_is_gone()):
                 return None
         return None
+
+    def _top_is_gone(self) -> bool:
+        """Tell whether the topmost process has died (while the tree is built there is none yet)."""
+        if self._root is None:
+            return False
+        return bool(select.select([self._root.pidfd], [], [], 0)[0])
 
     def _stop_tree(self) -> None:
         """Stop the tree in order; what has not stopped in time is killed with its group."""

@@ -1,0 +1,276 @@
+"""The node's tree as data: which processes there are, in which order, and who restarts whom.
+
+    node                        one_for_one
+    ├── ledger                  sole writer of money
+    ├── inference               imports torch, one worker for each device
+    ├── bidders                 N processes, each with a cell of light agents
+    └── recorder                decision log segments to Parquet
+
+Everything here is specifications; what the parts do stands in their own modules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import importlib
+import os
+import secrets
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actors.reports import ReporterRecipe
+from config.errors import ConfigError
+from config.paths import NodePaths
+from supervision import ChildSpec, Start, Supervisor, SupervisorFlags, monotonic_clock
+from supervision.errors import NodeError
+from supervision.process import ProcessSettings
+from supervision.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from actors.inference import InferenceWorker
+    from config.settings import Settings, SupervisionSettings
+
+LEDGER_STOP_MS = 5_000
+WORKER_STOP_MS = 3_000
+BIDDER_STOP_MS = 3_000
+LINGER_S = 0.005
+"""How long a process on the hot path stays with its own sockets while they keep it busy."""
+PRELOAD = ("actors.bidder_tree", "actors.inference", "actors.ledger.actor", "actors.recorder")
+"""Imported before the first fork, so that no restart has to import them again."""
+
+
+def node_spec(settings: Settings, paths: NodePaths) -> ChildSpec:
+    """Return the specification of the whole tree."""
+    children = (
+        ledger_spec(settings, paths),
+        inference_spec(settings, paths),
+        bidders_spec(settings, paths),
+        recorder_spec(settings, paths),
+    )
+    return supervisor_spec("node", children, settings.supervision)
+
+
+def supervisor_spec(
+    name: str, children: Sequence[ChildSpec], settings: SupervisionSettings
+) -> ChildSpec:
+    """Return the specification of a one_for_one supervisor in a process of its own."""
+    flags = SupervisorFlags("one_for_one", settings.intensity, int(settings.period_s))
+    return ChildSpec(
+        id=name,
+        start=Start(Supervisor, (flags, tuple(children))),
+        type="supervisor",
+        placement="process",
+    )
+
+
+def ledger_spec(settings: Settings, paths: NodePaths) -> ChildSpec:
+    """Return the specification of the ledger."""
+    return ChildSpec(
+        id="ledger",
+        start=Start(build_ledger, (settings, paths)),
+        shutdown=LEDGER_STOP_MS,
+        placement="process",
+        linger_s=LINGER_S,
+    )
+
+
+def inference_spec(settings: Settings, paths: NodePaths) -> ChildSpec:
+    """Return the specification of the inference supervisor and its worker on each device."""
+    workers = tuple(
+        ChildSpec(
+            id=f"inference@{device}",
+            start=Start(build_inference, (settings, paths, device)),
+            shutdown=WORKER_STOP_MS,
+            placement="process",
+            linger_s=LINGER_S,
+        )
+        for device in devices(settings.inference.device)
+    )
+    return supervisor_spec("inference", workers, settings.supervision)
+
+
+def bidders_spec(settings: Settings, paths: NodePaths) -> ChildSpec:
+    """Return the specification of the bidders' supervisor and of each bidder."""
+    bidders = tuple(
+        ChildSpec(
+            id=f"bidder-{index}",
+            start=Start(build_bidder, (settings, paths, index)),
+            shutdown=BIDDER_STOP_MS,
+            placement="process",
+            linger_s=LINGER_S,
+        )
+        for index in range(1, settings.node.bidders + 1)
+    )
+    return supervisor_spec("bidders", bidders, settings.supervision)
+
+
+def recorder_spec(settings: Settings, paths: NodePaths) -> ChildSpec:
+    """Return the specification of the recorder."""
+    return ChildSpec(
+        id="recorder",
+        start=Start(build_recorder, (settings, paths)),
+        shutdown=WORKER_STOP_MS,
+        placement="process",
+    )
+
+
+# -- what each process builds
+
+
+def build_ledger(settings: Settings, paths: NodePaths) -> Any:
+    """Make the ledger's actor."""
+    from actors.ledger.actor import LedgerActor, LedgerConfig
+    from config.campaigns import load_campaigns
+    from transport.nng import NngLinks
+
+    budgets = {
+        campaign.id: campaign.budget_micros for campaign in load_campaigns(campaign_file(settings))
+    }
+    return LedgerActor(LedgerConfig.of_node(settings.money, paths), budgets, NngLinks())
+
+
+def build_inference(settings: Settings, paths: NodePaths, device: str) -> InferenceWorker:
+    """Make the worker that holds every model of ``device``."""
+    from actors.inference import InferenceWorker
+    from models.profiler.runtime import load_profiler
+    from transport.nng import NngLinks
+
+    inference = settings.inference
+    return InferenceWorker(
+        NngLinks(),
+        paths.ipc(f"inference-{device.replace(':', '-')}"),
+        {"profiler": partial(load_profiler, device=device, threads=inference.threads)},
+        max_batch=inference.max_batch,
+        max_delay_s=inference.max_delay_ms / 1000,
+        max_queue=inference.max_queue,
+    )
+
+
+def build_bidder(settings: Settings, paths: NodePaths, index: int) -> Any:
+    """Make the root of one bidder's cell."""
+    from actors.bidder_tree import bidder_root
+
+    return bidder_root(settings, paths, index)
+
+
+def build_recorder(settings: Settings, paths: NodePaths) -> Any:
+    """Make the recorder's actor."""
+    from actors.recorder import Recorder
+
+    return Recorder(paths.segments_dir, paths.parquet_dir, settings.recorder.parquet_s)
+
+
+def devices(wanted: str) -> tuple[str, ...]:
+    """Return the devices that get an inference worker: the CPU always, for it is the others' spare.
+
+    Graphics cards are counted by their device files, because asking the driver from a process that
+    forks would break its children.
+    """
+    if wanted == "cpu":
+        return ("cpu",)
+    if wanted != "auto":
+        return ("cpu", wanted)
+    cards = sum(name[6:].isdigit() for name in os.listdir("/dev") if name.startswith("nvidia"))
+    return ("cpu", *(f"cuda:{card}" for card in range(cards)))
+
+
+def campaign_file(settings: Settings) -> Path | None:
+    """Return the campaign file in force, ``None`` for the samples of the package."""
+    return Path(settings.node.campaigns) if settings.node.campaigns else None
+
+
+# -- running it
+
+
+def run_node(settings: Settings) -> int:
+    """Run a node in this process and its descendants until it is told to stop.
+
+    Returns:
+        The exit code: 0 after an orderly stop, 1 when it could not start or fell over too often
+        (the reason is on stderr).
+    """
+    paths = NodePaths(settings.node.data_dir).make()
+    with _only_one(paths):
+        _make_secret(paths)
+        _limit_threads()
+        for module in PRELOAD:
+            importlib.import_module(module)
+        paths.write_state(_facts(settings))
+        watchdog = _watchdog(settings, paths)
+        try:
+            return watchdog.run()
+        except NodeError as error:
+            print(f"bidwright: {error}", file=sys.stderr)  # noqa: T201 - the node's console
+            return 1
+        finally:
+            paths.state_file.unlink(missing_ok=True)
+
+
+def _watchdog(settings: Settings, paths: NodePaths) -> Watchdog:
+    supervision = settings.supervision
+    return Watchdog(
+        node_spec(settings, paths),
+        control_socket=paths.control_socket,
+        log_dir=paths.logs_dir,
+        settings=ProcessSettings(
+            supervision.heartbeat_s, supervision.hang_s, supervision.ready_timeout_s
+        ),
+        clock=monotonic_clock(),
+        reporter=ReporterRecipe(
+            paths.log_file, settings.logs.level, settings.node.name, settings.metrics
+        ),
+        admin_port=settings.node.admin_port,
+        facts=_facts(settings),
+    )
+
+
+def _facts(settings: Settings) -> dict[str, Any]:
+    """What ``status`` and the state file say about a node."""
+    return {
+        "node": settings.node.name,
+        "pid": os.getpid(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "data_dir": str(settings.node.data_dir),
+        "bidders": settings.node.bidders,
+        "ports": {
+            "gateway": list(settings.gateway_ports),
+            "events": list(settings.event_ports),
+        },
+    }
+
+
+@contextlib.contextmanager
+def _only_one(paths: NodePaths) -> Iterator[None]:
+    """Hold the data folder's lock; descendants inherit it, so it is free only when all are gone.
+
+    Raises:
+        ConfigError: Another node holds it.
+    """
+    with paths.lock_file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"a node runs on {paths.data_dir} already; stop it with `bidwright down`"
+            ) from error
+        yield
+
+
+def _make_secret(paths: NodePaths) -> None:
+    """Make the key that signs notices, once, readable by its owner only."""
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(paths.secret_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+
+
+def _limit_threads() -> None:
+    """Keep numeric libraries from starting threads: processes are our parallelism, and they fork."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
