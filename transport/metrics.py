@@ -40,6 +40,9 @@ class Sink(Protocol):
     def send(self, batch: Batch) -> None:
         """Send ``batch``; never raises because of the network."""
 
+    def close(self) -> None:
+        """Free what the sink holds; again is harmless."""
+
 
 def safe_name(name: str) -> str:
     """Return ``name`` with everything replaced that statsd or a time series store misreads."""
@@ -93,6 +96,11 @@ class Metrics:
         self._names, self._counters, self._gauges, self._timings_ms = {}, {}, {}, {}
         if batch.counters or batch.gauges or batch.timings_ms:
             self._sink.send(batch)
+
+    def close(self) -> None:
+        """Flush and free the sink; again is harmless."""
+        self.flush()
+        self._sink.close()
 
     def _full_name(self, name: str) -> str:
         full = self._names.get(name)
@@ -150,6 +158,12 @@ class StatsdSink:
                 pipeline.timing(name, ms)
         pipeline.send()  # swallows errors of the socket
 
+    def close(self) -> None:
+        """Close the socket; the next ``send`` opens another. Again is harmless."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
     def _connect(self) -> statsd.StatsClient | None:
         """Return the client; its constructor resolves the host, which may fail for a while."""
         if self._client is None and self._wait_flushes > 0:
@@ -169,6 +183,9 @@ class NullSink:
 
     def send(self, batch: Batch) -> None:
         """Forget ``batch``."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 def make_metrics(host: str, port: int, prefix: str, *, enabled: bool = True) -> Metrics:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -40,8 +40,17 @@ from transport.openrtb import (
     Video,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 BANNER_IMP = {"id": "1", "banner": {"w": 300, "h": 250}}
 MINIMAL: dict[str, Any] = {"id": "a", "imp": [BANNER_IMP]}
+
+
+DECODE: dict[WireFormat, Callable[[bytes], Any]] = {
+    WireFormat.JSON: msgspec.json.decode,
+    WireFormat.MSGPACK: msgspec.msgpack.decode,
+}
 
 
 def body_of(request: object) -> bytes:
@@ -190,10 +199,7 @@ def test_what_guards_something_is_never_guessed(field: str, given: object) -> No
 
 @pytest.mark.parametrize("wire_format", WireFormat)
 def test_a_no_bid_carries_id_reason_code_and_reason(wire_format: WireFormat) -> None:
-    decode = {
-        WireFormat.JSON: msgspec.json.decode,
-        WireFormat.MSGPACK: msgspec.msgpack.decode,
-    }[wire_format]
+    decode = DECODE[wire_format]
     answer = decode(no_bid("a", 0, wire_format, "no_campaign"))
     assert answer == {"id": "a", "nbr": 0, "ext": {"reason": "no_campaign"}}
     assert decode(no_bid("a", 15, wire_format)) == {"id": "a", "nbr": 15}
@@ -274,12 +280,17 @@ def test_mending_reads_what_was_meant(request: BidRequest) -> None:
     assert decode_request(body_of(slipped))[0] == request
 
 
+def outcome_of(body: bytes) -> BidRequest | bytes:
+    """Return the request or the refusal; anything else that happens is a bug."""
+    try:
+        return decode_request(body)[0]
+    except (MalformedRequestError, InvalidRequestError) as error:
+        return refusal(error, sniff_format(body))
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_get_a_clear_outcome(body: bytes) -> None:
-    try:
-        decode_request(body)
-    except (MalformedRequestError, InvalidRequestError) as error:
-        assert refusal(error, sniff_format(body))
+    assert outcome_of(body)
 
 
 ANY_JSON = st.recursive(
@@ -296,9 +307,4 @@ def test_any_value_in_any_field_gets_a_clear_outcome(
     fields: dict[str, object], imp_fields: dict[str, object]
 ) -> None:
     request = {**MINIMAL, "imp": [{**BANNER_IMP, **imp_fields}], **fields}
-    try:
-        decoded, _ = decode_request(json.dumps(request).encode())
-    except (MalformedRequestError, InvalidRequestError) as error:
-        assert refusal(error, WireFormat.JSON)
-    else:
-        assert isinstance(decoded, BidRequest)
+    assert outcome_of(body_of(request))

@@ -122,7 +122,16 @@ def test_an_event_may_say_as_little_as_its_type_and_key() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"x", b"{}", b'{"type":"win"}', b'{"type":"no","key":"k"}', b"\x81\xa4type", b"\x80", b"[1]"],
+    [
+        b"",
+        b"x",
+        b"{}",
+        b'{"type":"win"}',
+        b'{"type":"no","key":"k"}',
+        b"\x81\xa4type",
+        b"\x80",
+        b"[1]",
+    ],
 )
 def test_what_is_no_event_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedEventError):

@@ -87,7 +87,17 @@ def test_a_standard_req_socket_gets_its_answer() -> None:
 def test_nngcat_gets_its_answer() -> None:
     with echo_thread("tcp://127.0.0.1:0") as address:
         done = subprocess.run(
-            ["nngcat", "--req", "--dial", address, "--data", "hello", "--raw", "--recv-timeout", "5"],
+            [
+                "nngcat",
+                "--req",
+                "--dial",
+                address,
+                "--data",
+                "hello",
+                "--raw",
+                "--recv-timeout",
+                "5",
+            ],
             capture_output=True,
             timeout=10,
             check=True,
