@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
-import importlib.util
 import os
 import resource
 import shutil
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from cli.errors import CommandError
 from config.errors import ConfigError
 from config.paths import NodePaths
+from models import TRAINABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,8 +142,8 @@ def check_world(settings: Settings) -> Iterator[Finding]:
     """Do the campaigns, the default profiles and the models load?"""
     yield _attempt("campaigns", lambda: _campaigns(settings))
     yield _attempt("default profiles", lambda: _profiles(settings))
-    for model in ("profiler", "selector", "optimizer"):
-        yield _attempt(f"model {model}", lambda model=model: _weights(model))  # type: ignore[misc]
+    for model in TRAINABLE:
+        yield _attempt(f"model {model}", functools.partial(_weights, model))
 
 
 def _attempt(check: str, look: Callable[[], str]) -> Finding:
@@ -168,10 +169,6 @@ def _profiles(settings: Settings) -> str:
 
 
 def _weights(model: str) -> str:
-    from models.registry import load_manifest
+    from models.registry import load_manifest, weights_folder
 
-    spec = importlib.util.find_spec("models")
-    assert spec is not None, "models is a package of this distribution"
-    assert spec.submodule_search_locations is not None
-    folder = Path(spec.submodule_search_locations[0]) / "weights" / model
-    return f"version {load_manifest(folder).version}"
+    return f"version {load_manifest(weights_folder(model)).version}"

@@ -9,36 +9,59 @@ import click
 
 from cli.errors import CommandError
 from cli.node import Node, node_options
-from cli.output import emit, output_option, print_facts, say
+from cli.output import emit, output_option, print_facts, print_table, say
+from models import TRAINABLE
 
-MODELS = ("profiler", "selector", "optimizer")
+_SHIPPED_SEED = 7
 
 
 @click.command()
-@click.argument("model", type=click.Choice(MODELS))
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of world and training.")
-@click.option("--steps", type=click.IntRange(min=1), help="Training steps; each model has its own.")
+@click.argument("model", type=click.Choice(TRAINABLE))
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=_SHIPPED_SEED,
+    show_default=True,
+    help="Seed of the training; the default is that of the shipped weights.",
+)
+@click.option(
+    "--scale",
+    type=click.FloatRange(min=0, min_open=True, max=10),
+    default=1.0,
+    show_default=True,
+    help="Share of the usual amount of data and steps, for a quick try.",
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the weights; by default models/MODEL in the node's folder.",
+    help="Folder that gets a folder MODEL; by default `models` in the node's folder.",
 )
 @output_option
 @node_options
 def train(node: Node, model: str, output: str, **options: Any) -> None:
-    """Train MODEL on the sample world and write its weights and manifest."""
+    """Train MODEL on the sample world, measure it beside its baselines, and write it."""
+    import msgspec
+
     from models.errors import ModelError
     from models.training import train as train_model
 
-    out: Path = options["out"] or node.paths().data_dir / "models" / model
-    say(f"training {model} ...")
+    out: Path = options["out"] or node.paths().data_dir / "models"
+    out.mkdir(parents=True, exist_ok=True)
+    say(f"training the {model} with seed {options['seed']} ...")
     try:
-        metrics = train_model(model, seed=options["seed"], out_dir=out, steps=options["steps"])
+        report = train_model(model, options["seed"], out, scale=options["scale"])
     except ModelError as error:
         raise CommandError(str(error)) from error
-    emit({"model": model, "out": str(out), "metrics": metrics}, output, _print)
+    emit(msgspec.to_builtins(report), output, _print)
 
 
-def _print(result: dict[str, Any]) -> None:
-    print_facts([("model", result["model"]), ("written to", result["out"])])
-    print_facts(result["metrics"].items())
+def _print(report: dict[str, Any]) -> None:
+    manifest = report["manifest"]
+    print_facts([("version", manifest.get("version")), ("written to", report["folder"])])
+    headings = ("model or baseline", "metric", "mean", "95 % interval")
+    rows = [
+        (row, metric, f"{value['mean']:.4g}", f"{value['low']:.4g} to {value['high']:.4g}")
+        for row, metrics in report["table"].items()
+        for metric, value in metrics.items()
+    ]
+    print_table(headings, rows)
