@@ -12,7 +12,7 @@ Everything here is specifications; what the parts do stands in their own modules
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import fcntl
 import importlib
 import os
@@ -41,7 +41,13 @@ WORKER_STOP_MS = 3_000
 BIDDER_STOP_MS = 3_000
 LINGER_S = 0.005
 """How long a process on the hot path stays with its own sockets while they keep it busy."""
-PRELOAD = ("actors.bidder_tree", "actors.inference", "actors.ledger.actor", "actors.recorder")
+PRELOAD = (
+    "actors.bidder_tree",
+    "actors.inference",
+    "actors.ledger.actor",
+    "actors.recorder",
+    "models.profiler.runtime",
+)
 """Imported before the first fork, so that no restart has to import them again."""
 
 
@@ -138,14 +144,15 @@ def build_ledger(settings: Settings, paths: NodePaths) -> Any:
 def build_inference(settings: Settings, paths: NodePaths, device: str) -> InferenceWorker:
     """Make the worker that holds every model of ``device``."""
     from actors.inference import InferenceWorker
-    from models.profiler.runtime import load_profiler
+    from models.profiler.runtime import ProfilerModel
+    from models.registry import weights_folder
     from transport.nng import NngLinks
 
     inference = settings.inference
     return InferenceWorker(
         NngLinks(),
         paths.ipc(f"inference-{device.replace(':', '-')}"),
-        {"profiler": partial(load_profiler, device=device, threads=inference.threads)},
+        {"profiler": partial(ProfilerModel.load, weights_folder("profiler"), device)},
         max_batch=inference.max_batch,
         max_delay_s=inference.max_delay_ms / 1000,
         max_queue=inference.max_queue,
@@ -176,7 +183,7 @@ def devices(wanted: str) -> tuple[str, ...]:
         return ("cpu",)
     if wanted != "auto":
         return ("cpu", wanted)
-    cards = sum(name[6:].isdigit() for name in os.listdir("/dev") if name.startswith("nvidia"))
+    cards = len(list(Path("/dev").glob("nvidia[0-9]*")))
     return ("cpu", *(f"cuda:{card}" for card in range(cards)))
 
 
@@ -198,7 +205,7 @@ def run_node(settings: Settings) -> int:
     paths = NodePaths(settings.node.data_dir).make()
     with _only_one(paths):
         _make_secret(paths)
-        _limit_threads()
+        _limit_threads(settings.inference.threads)
         for module in PRELOAD:
             importlib.import_module(module)
         paths.write_state(_facts(settings))
@@ -235,7 +242,7 @@ def _facts(settings: Settings) -> dict[str, Any]:
     return {
         "node": settings.node.name,
         "pid": os.getpid(),
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "data_dir": str(settings.node.data_dir),
         "bidders": settings.node.bidders,
         "ports": {
@@ -270,7 +277,7 @@ def _make_secret(paths: NodePaths) -> None:
             file.write(secrets.token_bytes(32))
 
 
-def _limit_threads() -> None:
-    """Keep numeric libraries from starting threads: processes are our parallelism, and they fork."""
+def _limit_threads(threads: int) -> None:
+    """Keep numeric libraries from starting threads: our processes fork."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+        os.environ.setdefault(name, str(threads))

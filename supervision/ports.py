@@ -22,11 +22,11 @@ class ProcessPort(Protocol):
     News of them (started, failed, exited) come to the supervisor's system lane.
     """
 
-    def start(self, supervisor: Ref, spec: ChildSpec, path: str) -> ProcessChild:
+    def start_process(self, supervisor: Ref, spec: ChildSpec, path: str) -> ProcessChild:
         """Fork a process for ``spec``."""
 
-    def stop(self, child: ProcessChild, reason: Reason) -> None:
+    def stop_process(self, child: ProcessChild, reason: Reason) -> None:
         """Ask it to end politely."""
 
-    def kill(self, child: ProcessChild, reason: Reason = "killed") -> None:
+    def kill_process(self, child: ProcessChild, reason: Reason = "killed") -> None:
         """End it at once; its exit is reported with ``reason``."""
