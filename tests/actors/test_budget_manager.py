@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from actors.budget_manager import BudgetManager, Flight, flights_of
+from actors.ledger.wallet import WalletTerms
+from actors.messages import (
+    BudgetView,
+    Forward,
+    Fund,
+    Funded,
+    LinkDown,
+    Released,
+    Reserve,
+    Reserved,
+    Settled,
+)
+from config.campaigns import load_campaigns
+from supervision import Cell, LightActor, VirtualClock
+from tests.money.worlds import Ledger, MemoryStore
+from transport.money import LeaseRequest, ReleasedNotice, SettledNotice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from supervision import Ref
+
+TERMS = WalletTerms(lease_s=5.0, lease_micros=400, max_lease_micros=800)
+BUDGETS = {"autumn": 10_000, "winter": 300}
+
+
+class Link(LightActor):
+    """Stands for the link to the ledger: answers after ``delay_s`` from a ledger in memory."""
+
+    def __init__(self, ledger: Ledger, delay_s: float) -> None:
+        super().__init__()
+        self.ledger = ledger
+        self.delay_s = delay_s
+        self.is_down = False
+        self.forwarded: list[Forward] = []
+
+    def receiveMessage(self, message: Any, sender: Any) -> None:
+        if isinstance(message, Forward):
+            self.forwarded.append(message)
+            if self.is_down:
+                self.send(sender, LinkDown("disconnected", message.message))
+            else:
+                self.wake_after(self.delay_s, (message.message, sender))
+        elif hasattr(message, "payload"):
+            request, asker = message.payload
+            (reply,) = self.ledger.handle([request], self.cell.clock())
+            self.send(asker, reply)
+
+
+class World:
+    """A budget manager in a cell on virtual time."""
+
+    def __init__(self, delay_s: float = 0.005) -> None:
+        self.clock = VirtualClock(1_000.0)
+        self.cell = Cell(self.clock, random.Random(0))
+        self.ledger = Ledger(MemoryStore(), BUDGETS, self.clock())
+        self.link = Link(self.ledger, delay_s)
+        self.link_ref = self.cell.spawn(lambda: self.link, name="link")
+        self.cell.registry.bind("link-ledger", self.link_ref)
+        self.manager = self.start()
+
+    def start(self, **options: Any) -> Ref:
+        self.manager = self.cell.spawn(
+            lambda: BudgetManager(TERMS, "bidder-1", **options), name="budget-manager"
+        )
+        self.cell.run(max_s=0.0)
+        return self.manager
+
+    def tell(self, message: object) -> None:
+        self.cell.outside.post(self.manager, message)
+        self.cell.run(max_s=0.0)
+
+    def answers(self) -> list[Any]:
+        taken = [message for message, _ in self.cell.outside.mailbox]
+        self.cell.outside.mailbox.clear()
+        return taken
+
+    def fund(self, *campaign_ids: str, within_s: float = 0.03) -> Mapping[str, int] | None:
+        """Ask, wait until the deadline, and return the answer; None when there was none."""
+        self.tell(Fund(campaign_ids, self.clock() + within_s))
+        self.cell.run(max_s=within_s)
+        answers = self.answers()
+        return answers[0].spendable if answers else None
+
+    def reserve(self, key: str, micros: int, campaign_id: str = "autumn") -> Reserved:
+        self.tell(Reserve(key, campaign_id, micros, self.clock() + 0.01))
+        (answer,) = self.answers()
+        assert isinstance(answer, Reserved)
+        return answer
+
+    def asked(self) -> int:
+        return sum(isinstance(forward.message, LeaseRequest) for forward in self.link.forwarded)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_the_first_question_waits_for_the_lease_that_is_on_its_way(world: World) -> None:
+    assert world.fund("autumn", "winter") == {"autumn": 400}
+
+
+def test_an_answer_comes_as_soon_as_the_lease_does(world: World) -> None:
+    world.tell(Fund(("autumn",), world.clock() + 10.0))
+    world.cell.run(max_s=0.0051)
+    assert [type(answer) for answer in world.answers()] == [Funded]
+
+
+def test_a_question_without_money_is_answered_before_its_deadline() -> None:
+    slow = World(delay_s=1.0)
+    assert slow.fund("autumn", within_s=0.03) == {}
+
+
+def test_nobody_waits_for_a_ledger_that_is_not_there(world: World) -> None:
+    world.link.is_down = True
+    world.tell(Fund(("autumn",), world.clock() + 10.0))
+    (answer,) = world.answers()
+    assert answer.spendable == {}
+    world.cell.kill(world.link_ref)
+    world.tell(Fund(("winter",), world.clock() + 10.0))
+    (answer,) = world.answers()
+    assert answer.spendable == {}
+
+
+def test_money_flows_again_when_the_link_is_back(world: World) -> None:
+    world.link.is_down = True
+    world.fund("autumn")
+    world.link.is_down = False
+    world.cell.run(max_s=1.0)
+    assert world.fund("autumn") == {"autumn": 400}
+
+
+def test_without_a_ledger_bidding_stops_when_the_leases_end(world: World) -> None:
+    world.fund("autumn")
+    world.link.is_down = True
+    world.cell.run(max_s=4.0)
+    assert world.reserve("in time", 10).ok
+    world.cell.run(max_s=2.0)
+    assert not world.reserve("too late", 10).ok
+    assert world.fund("autumn") == {}
+
+
+def test_campaigns_named_at_the_start_have_money_before_the_first_question(world: World) -> None:
+    world.start(campaign_ids=["autumn", "winter"])
+    world.cell.run(max_s=0.006)
+    world.tell(Fund(("winter",), world.clock() + 0.03))
+    (answer,) = world.answers()
+    assert answer.spendable == {"winter": 300}
+
+
+def test_a_reservation_names_its_lease_and_a_refusal_its_reason(world: World) -> None:
+    world.fund("autumn")
+    done = world.reserve("key", 100)
+    assert done == Reserved("key", ok=True, lease_id="db-1")
+    assert world.reserve("key", 100) == done
+    assert world.reserve("other", 301) == Reserved("other", ok=False, reason="lease_spent")
+    assert world.reserve("none", 1, "winter").reason == "no_lease"
+
+
+@pytest.mark.parametrize(
+    ("news", "left"),
+    [
+        (Settled("key", 30), 370),
+        (SettledNotice("key", "autumn", "db-1", 30), 370),
+        (Released("key"), 400),
+        (ReleasedNotice("key", "autumn", "db-1"), 400),
+    ],
+)
+def test_what_became_of_a_bid_changes_what_is_left(world: World, news: object, left: int) -> None:
+    world.fund("autumn")
+    world.reserve("key", 100)
+    world.tell(news)
+    world.tell(news)
+    assert world.fund("autumn") == {"autumn": left}
+
+
+def test_settlements_that_are_published_in_the_cell_are_heard(world: World) -> None:
+    world.fund("autumn")
+    world.reserve("won", 100)
+    world.reserve("lost", 100)
+    world.cell.topics.publish(world.link_ref, Settled("won", 30))
+    world.cell.topics.publish(world.link_ref, Released("lost"))
+    world.cell.run(max_s=0.0)
+    assert world.fund("autumn") == {"autumn": 370}
+
+
+def test_a_restarted_manager_starts_with_fresh_leases_and_the_old_stay_blocked(
+    world: World,
+) -> None:
+    world.fund("autumn")
+    world.reserve("key", 100)
+    world.cell.kill(world.manager)
+    world.start()
+    assert world.fund("autumn") == {"autumn": 400}
+    assert world.ledger.clerk.campaigns["autumn"].leased_micros == 800
+
+
+def test_leases_are_renewed_while_someone_asks_and_given_back_after(world: World) -> None:
+    for _ in range(30):
+        assert world.fund("autumn") == {"autumn": 400}
+        world.cell.run(max_s=0.5)
+    renewed = world.asked()
+    assert 4 <= renewed <= 6
+    world.cell.run(max_s=60.0)
+    assert world.asked() <= renewed + 2
+    assert world.ledger.clerk.campaigns["autumn"].leased_micros == 0
+
+
+def test_a_polite_stop_sends_unused_money_home(world: World) -> None:
+    world.fund("autumn")
+    world.reserve("key", 100)
+    world.cell.stop(world.manager)
+    world.cell.run(max_s=0.01)
+    assert world.ledger.clerk.campaigns["autumn"].leased_micros == 100
+
+
+def test_an_answer_tells_how_much_of_budget_and_flight_is_left(world: World) -> None:
+    world.start(flights={"autumn": Flight(0.0, 400.0)}, wall_clock=lambda: 100.0)
+    world.tell(Fund(("autumn",), world.clock() + 0.03))
+    world.cell.run(max_s=0.03)
+    (answer,) = world.answers()
+    assert answer.budgets == {"autumn": BudgetView(1.0, 0.25)}
+
+
+def test_a_flight_has_a_fraction_between_0_and_1() -> None:
+    flight = Flight(100.0, 200.0)
+    assert [flight.elapsed_fraction(now_s) for now_s in (0.0, 150.0, 300.0)] == [0.0, 0.5, 1.0]
+    assert Flight(5.0, 5.0).elapsed_fraction(5.0) == 1.0
+
+
+def test_only_campaigns_with_a_start_and_an_end_have_a_flight() -> None:
+    campaigns = load_campaigns()
+    flown = {c.id for c in campaigns if c.starts_at is not None and c.ends_at is not None}
+    assert flights_of(campaigns).keys() == flown
+
+
+def test_those_who_look_in_see_the_money_held(world: World) -> None:
+    world.fund("autumn")
+    world.reserve("key", 100)
+    described = world.manager.actor.describe()
+    assert described["held_micros"] == {"autumn": 400}
+    assert described["reservations"] == 1
