@@ -76,17 +76,17 @@ class ControlServer:
             How many requests were answered.
         """
         answered = 0
-        for descriptor, events in self._epoll.poll(0):
-            if descriptor == self._listener.fileno():
-                self._accept()
-                continue
-            peer = self._peers.get(descriptor)
-            if peer is None:
-                continue
+        ready = dict(self._epoll.poll(0))
+        # Newcomers last: who left before they came has made room by then.
+        newcomer = ready.pop(self._listener.fileno(), 0)
+        for descriptor, events in ready.items():
+            peer = self._peers[descriptor]
             if events & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
                 answered += self._receive(peer, handler)
             if descriptor in self._peers:
                 self._send(peer)
+        if newcomer:
+            self._accept()
         return answered
 
     def close(self) -> None:

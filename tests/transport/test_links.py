@@ -207,6 +207,8 @@ def test_closing_twice_is_harmless_and_a_closed_link_says_so(world: World) -> No
         link.close()
     with pytest.raises(LinkError):
         server.drain(1)
+    assert not client.send(1, b"x")
+    assert not server.reply(b"\0\0\0\1\x80\0\0\1", b"x")
 
 
 def test_port_zero_becomes_a_real_port(world: World) -> None:
