@@ -113,7 +113,6 @@ class BudgetManager(LightActor):
     ) -> None:
         super().__init__()
         self._wallet = Wallet(terms, bidder, incarnation or secrets.token_hex(6))
-        self._terms = terms
         self._campaign_ids = tuple(campaign_ids)
         self._flights = flights or {}
         self._wall_clock = wall_clock
@@ -199,7 +198,7 @@ class BudgetManager(LightActor):
     def _fund(self, question: Fund, asker: Ref) -> None:
         now_s = self.cell.clock()
         spendable = self._wallet.spendable(question.campaign_ids, now_s)
-        is_on_its_way = self._carry() and self._wallet.is_waiting(question.campaign_ids)
+        is_on_its_way = self._carry() and self._wallet.is_waiting(question.campaign_ids, now_s)
         wait_s = question.deadline_s - ANSWER_MARGIN_S - now_s
         if spendable or not is_on_its_way or wait_s <= 0 or len(self._waiting) >= MAX_WAITING:
             self._answer(asker, question, spendable)
@@ -214,7 +213,12 @@ class BudgetManager(LightActor):
         for asker, question in waiting:
             spendable = self._wallet.spendable(question.campaign_ids, now_s)
             is_due = now_s >= question.deadline_s - ANSWER_MARGIN_S
-            if spendable or give_up or is_due or not self._wallet.is_waiting(question.campaign_ids):
+            if (
+                spendable
+                or give_up
+                or is_due
+                or not self._wallet.is_waiting(question.campaign_ids, now_s)
+            ):
                 self._answer(asker, question, spendable)
             else:
                 self._waiting.append(_Waiting(asker, question))
@@ -243,13 +247,13 @@ class BudgetManager(LightActor):
     def _carry(self) -> bool:
         """Send what the wallet wants to send; false if there is no link just now.
 
-        What is lost here is sent again by the wallet under the same ids.
+        What is lost here is sent again by the wallet under the same ids. No deadline: an answer
+        that comes late must still come here, because a lease that is of no use any more goes home.
         """
         requests = self._wallet.take_requests()
         link = self.cell.registry.address(LEDGER_ROLE)
         if link is None:
             return False
-        deadline_s = self.cell.clock() + self._terms.resend_s
         for request in requests:
-            self.ask(link, Forward(request, deadline_s))
+            self.ask(link, Forward(request))
         return True

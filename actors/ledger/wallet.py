@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,9 @@ from transport.money import LeaseDenied, LeaseGranted, LeaseRequest, LeaseReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+#: No unanswered message waits longer than this before it is sent again.
+MAX_WAIT_S: Final = 10.0
 
 RefuseReason = Literal["no_lease", "lease_spent", "budget_exhausted", "key_used"]
 
@@ -37,7 +40,8 @@ class WalletTerms(msgspec.Struct, frozen=True):
         renew_share: For that decision, money counts only while more than this share of its lease's
             life is left.
         keep_s: A campaign that nobody asked about for this time gets no new lease.
-        resend_s: An unanswered request or return is sent again after this time.
+        resend_s: An unanswered request or return is sent again after this time, then after twice
+            this time, and so on.
     """
 
     lease_s: float = 5.0
@@ -65,6 +69,27 @@ class Standing(NamedTuple):
 
 
 @dataclass(slots=True)
+class Patience:
+    """When to send something again that was not answered: after longer and longer waits."""
+
+    due_s: float = float("-inf")
+    wait_s: float = 0.0
+
+    def begin(self, now_s: float, first_wait_s: float) -> None:
+        """Note that it was sent for the first time."""
+        self.wait_s = first_wait_s
+        self.due_s = now_s + first_wait_s
+
+    def is_over(self, now_s: float) -> bool:
+        """Whether to send it again now; if so, the next wait is twice as long."""
+        if now_s < self.due_s:
+            return False
+        self.wait_s = min(2 * self.wait_s, MAX_WAIT_S)
+        self.due_s = now_s + self.wait_s
+        return True
+
+
+@dataclass(slots=True)
 class HeldLease:
     """A lease as its holder sees it.
 
@@ -83,7 +108,7 @@ class HeldLease:
     settled_micros: int = 0
     returned_micros: int = 0
     returned_known_micros: int = 0
-    return_sent_s: float = float("-inf")
+    patience: Patience = field(default_factory=Patience)
 
     @property
     def held_micros(self) -> int:
@@ -105,8 +130,8 @@ class _Line:
     closing: list[HeldLease] = field(default_factory=list)
     asked_s: float = float("-inf")
     request: LeaseRequest | None = None
-    first_sent_s: float = 0.0
-    last_sent_s: float = 0.0
+    sent_s: float = 0.0
+    patience: Patience = field(default_factory=Patience)
     denied_until_s: float = float("-inf")
     exhausted: bool = False
     taken_micros: int = 0
@@ -158,10 +183,14 @@ class Wallet:
         line = self._lines.get(campaign_id)
         return line.standing if line else None
 
-    def is_waiting(self, campaign_ids: Iterable[str]) -> bool:
-        """Whether a lease of any of these campaigns is on its way."""
+    def is_waiting(self, campaign_ids: Iterable[str], now_s: float) -> bool:
+        """Whether a lease of any of these campaigns may come soon.
+
+        One that was asked for longer ago than ``resend_s`` is nothing to wait for.
+        """
+        since_s = now_s - self.terms.resend_s
         lines = (self._lines.get(campaign_id) for campaign_id in campaign_ids)
-        return any(line is not None and line.request is not None for line in lines)
+        return any(line and line.request and line.sent_s > since_s for line in lines)
 
     def reserve(self, key: str, campaign_id: str, micros: int, now_s: float) -> Reservation:
         """Set ``micros`` aside for the bid ``key``; the same key again is the same reservation."""
@@ -225,8 +254,8 @@ class Wallet:
             lease_id=grant.lease_id,
             campaign_id=grant.campaign_id,
             granted_micros=grant.micros,
-            ends_s=line.first_sent_s + grant.lease_s,
-            closes_s=line.first_sent_s + grant.lease_s + grant.win_window_s,
+            ends_s=line.sent_s + grant.lease_s,
+            closes_s=line.sent_s + grant.lease_s + grant.win_window_s,
             free_micros=grant.micros,
         )
         self._leases[lease.lease_id] = lease
@@ -306,7 +335,8 @@ class Wallet:
             line.campaign_id,
             self._next_size(line, now_s),
         )
-        line.first_sent_s = line.last_sent_s = now_s
+        line.sent_s = now_s
+        line.patience.begin(now_s, self.terms.resend_s)
         line.taken_micros, line.taken_since_s = 0, now_s
         self._outbox.append(line.request)
 
@@ -317,13 +347,12 @@ class Wallet:
         return min(max(enough, self.terms.lease_micros), self.terms.max_lease_micros)
 
     def _send_again(self, line: _Line, now_s: float) -> None:
-        """Repeat an unanswered request under its id, until its lease would be over anyway."""
-        if line.request is None:
-            return
-        if now_s >= line.first_sent_s + self.terms.lease_s:
-            line.request = None
-        elif now_s >= line.last_sent_s + self.terms.resend_s:
-            line.last_sent_s = now_s
+        """Repeat an unanswered request under its id, for as long as it takes.
+
+        A new id would leave a lease behind, blocked for nothing, each time that the ledger is slow;
+        a grant that comes after the lease's end goes home at once instead.
+        """
+        if line.request is not None and line.patience.is_over(now_s):
             self._outbox.append(line.request)
 
     def _refuse_stray(self, grant: LeaseGranted) -> None:
@@ -340,12 +369,14 @@ class Wallet:
     def _give_back(self, lease: HeldLease, now_s: float) -> None:
         """Send the free money of an ended lease home, until the ledger says that it has it."""
         lease.returned_micros += lease.free_micros
-        news = lease.free_micros > 0
-        lease.free_micros = 0
-        unknown = lease.returned_micros > lease.returned_known_micros
-        if news or (unknown and now_s >= lease.return_sent_s + self.terms.resend_s):
-            lease.return_sent_s = now_s
-            self._outbox.append(LeaseReturn(lease.lease_id, lease.returned_micros))
+        if lease.free_micros > 0:
+            lease.free_micros = 0
+            lease.patience.begin(now_s, self.terms.resend_s)
+        elif lease.returned_micros <= lease.returned_known_micros or not lease.patience.is_over(
+            now_s
+        ):
+            return
+        self._outbox.append(LeaseReturn(lease.lease_id, lease.returned_micros))
 
     def _forget(self, lease: HeldLease) -> None:
         self.expired += len(lease.reserved)

@@ -58,8 +58,6 @@ def test_the_first_question_about_a_campaign_asks_for_one_lease() -> None:
         LeaseRequest("bidder-1:life-1:1", "bidder-1", "autumn", 1_000),
         LeaseRequest("bidder-1:life-1:2", "bidder-1", "winter", 1_000),
     ]
-    assert wallet.is_waiting(["autumn"])
-    assert not wallet.is_waiting(["spring"])
 
 
 def test_a_lease_ends_counted_from_the_sending_of_its_request() -> None:
@@ -81,15 +79,16 @@ def test_a_lease_that_came_after_its_end_is_given_back_unused() -> None:
     assert returns(wallet) == [LeaseReturn("db-1", 1_000)]
 
 
-def test_a_grant_that_nobody_waits_for_any_more_is_given_back_whole() -> None:
+def test_a_grant_that_comes_again_when_its_lease_is_forgotten_is_given_back_whole() -> None:
     wallet = new_wallet()
     wallet.spendable(["autumn"], 0.0)
     (request,) = requests(wallet)
-    wallet.tick(5.0)
+    wallet.granted(grant_of(request), 0.1)
+    wallet.tick(35.0)
     wallet.take_requests()
-    wallet.granted(grant_of(request), 6.0)
-    assert returns(wallet) == [LeaseReturn("db-1", 1_000)]
     assert wallet.held() == {}
+    wallet.granted(grant_of(request), 36.0)
+    assert returns(wallet) == [LeaseReturn("db-1", 1_000)]
 
 
 def test_a_grant_that_comes_twice_is_money_only_once() -> None:
@@ -213,18 +212,25 @@ def test_the_oldest_lease_is_used_up_first() -> None:
     assert wallet.reserve("b", "autumn", 900, 4.0).lease_id == "db-2"
 
 
-def test_an_unanswered_request_is_repeated_under_its_id_until_its_lease_would_be_over() -> None:
+def test_an_unanswered_request_is_repeated_under_its_id_after_longer_and_longer_waits() -> None:
     wallet = new_wallet()
     wallet.spendable(["autumn"], 0.0)
     (request,) = requests(wallet)
-    wallet.tick(0.4)
-    assert requests(wallet) == []
-    wallet.tick(0.5)
-    assert requests(wallet) == [request]
-    wallet.spendable(["autumn"], 4.9)
-    wallet.tick(5.0)
-    (fresh,) = requests(wallet)
-    assert fresh.request_id != request.request_id
+    repeated_at = []
+    for tenths in range(1, 300):
+        wallet.tick(tenths / 10)
+        for again in requests(wallet):
+            assert again == request
+            repeated_at.append(tenths / 10)
+    assert repeated_at == [0.5, 1.5, 3.5, 7.5, 15.5, 25.5]
+
+
+def test_a_lease_is_waited_for_only_while_it_may_come_soon() -> None:
+    wallet = new_wallet()
+    wallet.spendable(["autumn"], 0.0)
+    assert wallet.is_waiting(["autumn"], 0.4)
+    assert not wallet.is_waiting(["winter"], 0.4)
+    assert not wallet.is_waiting(["autumn"], 0.5)
 
 
 def test_a_campaign_that_nobody_asks_about_gets_no_new_lease() -> None:
