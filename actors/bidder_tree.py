@@ -1,0 +1,362 @@
+"""The tree of one bidder as data: who lives in its cell, in which order, and who restarts whom.
+
+    cell                    rest_for_one
+    ├── links               one_for_one     ledger, inference, ledger-feed, event-feed
+    ├── agents              one_for_one     the six who decide
+    ├── impressions         simple_one_for_one, temporary: one orchestrator per impression
+    ├── gateway             bid requests in, answers out
+    └── events              what became of our bids
+
+Principle: the order is the order of need, so whatever ends takes along only what rests on it. The
+agents hold nothing that another may not lose, so each is restarted alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from actors.admission import DoorRules
+from actors.bid_optimizer import BidOptimizer
+from actors.budget_manager import BudgetManager, flights_of
+from actors.creative_selector import CreativeSelector
+from actors.decision import DecisionRules
+from actors.default_vectors import DefaultVectors
+from actors.event_desk import DeskKit, EventDesk
+from actors.fallbacks import Fallbacks
+from actors.feeds import EventFeed, LedgerFeed
+from actors.fraud_detector import FraudDetector
+from actors.gateway import Gateway, GatewayKit
+from actors.ledger.wallet import WalletTerms
+from actors.link_inference import InferenceLink
+from actors.link_ledger import LedgerLink
+from actors.metering import Meter
+from actors.orchestrator import Orchestrator, OrchestratorKit
+from actors.oversight import Oversight
+from actors.responses import NoticeForm
+from actors.steps import NAMES
+from actors.user_profiler import ProfilerOptions, UserProfiler
+from config.campaigns import load_campaigns
+from config.profiles import load_default_profiles
+from models.eligibility import CampaignIndex
+from models.fraud import FraudRules
+from models.oversight import OversightRules
+from models.registry import weights_folder
+from supervision import ChildSpec, Start, Supervisor, SupervisorFlags
+from transport.segments import SegmentWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from actors.bid_optimizer import Pricing
+    from config.campaigns import Campaign
+    from config.paths import NodePaths
+    from config.settings import Settings
+    from models.eligibility import Candidate
+    from models.selector.thompson import ThompsonSelector
+    from supervision.clock import Clock
+    from transport.frames import LinkFactory
+    from transport.metrics import Metrics
+
+MEMORY_ENTRIES: Final = 10_000
+MEMORY_BYTES: Final = 64 << 20
+REMEMBERED_BIDS: Final = 20_000
+RETRY_PAUSE_S: Final = 0.001
+IMPRESSION_MAILBOX: Final = 64
+NOTICE_URL: Final = "http://127.0.0.1:8080"
+STOP_MS: Final = 1_000
+MAX_BIDDERS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a bidder needs from outside of it; a test hands in another one.
+
+    Attributes:
+        links: Makes sockets.
+        monotonic: Seconds that never run back; the cell's own clock.
+        unix_clock: Seconds since 1970.
+        metrics: Where numbers go.
+        secret: Signs the names of bids; the same for all bidders of a node.
+        weights: Returns the folder of a model's weights by name.
+    """
+
+    links: LinkFactory
+    monotonic: Clock
+    unix_clock: Callable[[], float]
+    metrics: Metrics
+    secret: bytes
+    weights: Callable[[str], Path] = weights_folder
+
+
+def bidder_root(settings: Settings, paths: NodePaths, index: int) -> Supervisor:
+    """Make the root of one bidder's cell, in the process that is to be the bidder.
+
+    Args:
+        settings: Of the node.
+        paths: Of the node.
+        index: 1 for the first bidder.
+    """
+    spec = bidder_specs(settings, paths, index, real_world(settings, paths, index))
+    root: Supervisor = spec.start.build()
+    return root
+
+
+def real_world(settings: Settings, paths: NodePaths, index: int) -> World:
+    """Return sockets, clocks and statsd as they are."""
+    import time
+
+    from supervision import monotonic_clock
+    from transport.metrics import make_metrics
+    from transport.nng import NngLinks
+
+    statsd = settings.metrics
+    name = f"{settings.node.name}.bidder-{index}"
+    return World(
+        links=NngLinks(),
+        monotonic=monotonic_clock(),
+        unix_clock=time.time,  # noqa: TID251 - the edge of the process: here time comes in
+        metrics=make_metrics(
+            statsd.statsd_host,
+            statsd.statsd_port,
+            f"{statsd.prefix}.{name}",
+            enabled=statsd.enabled,
+        ),
+        secret=paths.secret_file.read_bytes(),
+    )
+
+
+def bidder_specs(settings: Settings, paths: NodePaths, index: int, world: World) -> ChildSpec:
+    """Return the specification of the supervisor of one bidder's cell.
+
+    Args:
+        settings: Of the node.
+        paths: Of the node.
+        index: 1 for the first bidder; it decides name and ports.
+        world: Sockets, clocks, metrics, weights.
+    """
+    campaigns = load_campaigns(Path(settings.node.campaigns) if settings.node.campaigns else None)
+    made = _Bidder(settings, paths, index, world, campaigns)
+    children = (
+        made.supervisor("links", "one_for_one", made.links()),
+        made.supervisor("agents", "one_for_one", made.agents()),
+        made.impressions(),
+        made.gateway(),
+        made.events(),
+    )
+    return made.supervisor("cell", "rest_for_one", children)
+
+
+class _Bidder:
+    """Makes the parts of one bidder; each method returns specifications."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        paths: NodePaths,
+        index: int,
+        world: World,
+        campaigns: Sequence[Campaign],
+    ) -> None:
+        self._settings = settings
+        self._paths = paths
+        self._index = index
+        self._world = world
+        self._campaigns = campaigns
+        self._name = f"bidder-{index}"
+        self._meter = Meter(world.metrics)
+        self._seed = (settings.node.seed or int(world.unix_clock())) * MAX_BIDDERS + index
+        profiles = settings.node.profiles
+        self._defaults = DefaultVectors(load_default_profiles(Path(profiles) if profiles else None))
+
+    def supervisor(
+        self, name: str, strategy: Any, children: tuple[ChildSpec, ...], role: str | None = None
+    ) -> ChildSpec:
+        """A light supervisor of these children."""
+        supervision = self._settings.supervision
+        flags = SupervisorFlags(strategy, supervision.intensity, int(supervision.period_s))
+        return ChildSpec(
+            id=name, start=Start(Supervisor, (flags, children)), type="supervisor", role=role
+        )
+
+    def _worker(
+        self, name: str, factory: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> ChildSpec:
+        return ChildSpec(
+            id=name,
+            start=Start(factory, args, kwargs),
+            shutdown=STOP_MS,
+            role=name,
+            mailbox_limit=self._settings.agents.mailbox_limit,
+        )
+
+    # --- links ---------------------------------------------------------------------------------
+
+    def links(self) -> tuple[ChildSpec, ...]:
+        """The ways to other processes."""
+        links, paths, agents = self._world.links, self._paths, self._settings.agents
+        siblings = [
+            paths.ipc(f"events-pub-bidder-{number}")
+            for number in range(1, self._settings.node.bidders + 1)
+            if number != self._index
+        ]
+        return (
+            self._worker("link-ledger", LedgerLink, links, paths.ipc("ledger")),
+            self._worker(
+                "link-inference",
+                InferenceLink,
+                links,
+                self._inference_urls(),
+                agents.late_strikes,
+                agents.cool_off_s,
+            ),
+            self._worker("ledger-feed", LedgerFeed, links, paths.ipc("ledger-pub")),
+            self._worker("event-feed", EventFeed, links, siblings),
+        )
+
+    def _inference_urls(self) -> list[str]:
+        """Accelerators first; the CPU is their spare."""
+        from actors.node import devices
+
+        wanted = devices(self._settings.inference.device)
+        ordered = [device for device in wanted if device != "cpu"] + ["cpu"]
+        return [self._paths.ipc(f"inference-{device.replace(':', '-')}") for device in ordered]
+
+    # --- agents --------------------------------------------------------------------------------
+
+    def agents(self) -> tuple[ChildSpec, ...]:
+        """The six who decide."""
+        settings = self._settings
+        money, profiler = settings.money, settings.profiler
+        options = ProfilerOptions(
+            profiler.cache_users, profiler.max_events, profiler.refresh_events
+        )
+        return (
+            self._worker("fraud-detector", FraudDetector, FraudRules()),
+            self._worker("user-profiler", UserProfiler, options, self._defaults),
+            self._budget_manager(),
+            self._worker("creative-selector", CreativeSelector, self._load_selector),
+            self._worker("bid-optimizer", BidOptimizer, self._load_pricing),
+            self._worker(
+                "oversight",
+                Oversight,
+                OversightRules(),
+                money.price_cap_micros,
+                money.unvetted_cap_micros,
+            ),
+        )
+
+    def _budget_manager(self) -> ChildSpec:
+        money = self._settings.money
+        active = [campaign for campaign in self._campaigns if campaign.active]
+        return self._worker(
+            "budget-manager",
+            BudgetManager,
+            WalletTerms(lease_s=money.lease_s, lease_micros=money.lease_micros),
+            self._name,
+            tuple(campaign.id for campaign in active),
+            flights=flights_of(active),
+            wall_clock=self._world.unix_clock,
+        )
+
+    def _load_selector(self) -> ThompsonSelector:
+        from models.selector.thompson import ThompsonSelector
+
+        return ThompsonSelector.load(self._world.weights("selector"), self._seed)
+
+    def _load_pricing(self) -> Pricing:
+        from actors.pricing import load_pricing
+
+        return load_pricing(self._world.weights("optimizer"))
+
+    # --- impressions ---------------------------------------------------------------------------
+
+    def impressions(self) -> ChildSpec:
+        """The supervisor of orchestrators."""
+        agents, money = self._settings.agents, self._settings.money
+        selector = self._load_selector()
+        rules = DecisionRules(
+            shares=tuple(getattr(agents.step_shares, step) for step in NAMES),
+            retry_pause_s=RETRY_PAUSE_S,
+            price_cap_micros=money.price_cap_micros,
+            unvetted_cap_micros=money.unvetted_cap_micros,
+            fallbacks=Fallbacks(self._defaults.of, partial(_best, selector)),
+        )
+        kit = OrchestratorKit(
+            self._name, rules, CampaignIndex(self._campaigns), self._world.secret[:32]
+        )
+        template = ChildSpec(
+            id="impression",
+            start=Start(Orchestrator, (kit,)),
+            restart="temporary",
+            shutdown="brutal_kill",
+            mailbox_limit=IMPRESSION_MAILBOX,
+        )
+        return self.supervisor("impressions", "simple_one_for_one", (template,), "impressions")
+
+    # --- the edge ------------------------------------------------------------------------------
+
+    def gateway(self) -> ChildSpec:
+        """The actor that takes bid requests."""
+        settings, gateway = self._settings, self._settings.gateway
+        kit = GatewayKit(
+            bidder=self._name,
+            urls=(
+                f"tcp://{gateway.host}:{gateway.port + self._index - 1}",
+                self._paths.ipc(f"gateway-{self._name}"),
+            ),
+            door=DoorRules(
+                gateway.max_body_bytes,
+                gateway.max_in_flight,
+                gateway.default_tmax_ms / 1000,
+                gateway.network_margin_ms / 1000,
+                gateway.min_time_ms / 1000,
+            ),
+            form=NoticeForm(NOTICE_URL, int(settings.money.win_window_s)),
+            memory_entries=MEMORY_ENTRIES,
+            memory_bytes=MEMORY_BYTES,
+            links=self._world.links,
+            secret=self._world.secret,
+            open_log=partial(self._open_log, self._name),
+            unix_clock=self._world.unix_clock,
+            meter=self._meter,
+            flush_metrics_s=settings.metrics.flush_s,
+        )
+        return self._worker("gateway", Gateway, kit)
+
+    def events(self) -> ChildSpec:
+        """The actor that hears what became of our bids."""
+        gateway = self._settings.gateway
+        kit = DeskKit(
+            bidder=self._name,
+            urls=(
+                f"tcp://{gateway.host}:{gateway.event_port + self._index - 1}",
+                self._paths.ipc(f"events-{self._name}"),
+            ),
+            publish_url=self._paths.ipc(f"events-pub-{self._name}"),
+            secret=self._world.secret,
+            max_body_bytes=gateway.max_body_bytes,
+            remembered_bids=REMEMBERED_BIDS,
+            links=self._world.links,
+            open_log=partial(self._open_log, f"events-{self._name}"),
+            meter=self._meter,
+        )
+        return self._worker("events", EventDesk, kit)
+
+    def _open_log(self, prefix: str) -> SegmentWriter:
+        recorder = self._settings.recorder
+        return SegmentWriter(
+            self._paths.segments_dir,
+            prefix,
+            self._world.monotonic,
+            max_bytes=recorder.segment_bytes,
+            max_age_s=recorder.segment_s,
+        )
+
+
+def _best(selector: ThompsonSelector, candidates: Sequence[Candidate]) -> tuple[int, float]:
+    """Return the index and click chance of the best ad so far."""
+    choice = selector.best(candidates)
+    return choice.index, choice.predicted_ctr

@@ -1,0 +1,193 @@
+"""The user profiler: who is this, as a place in the space of interests.
+
+Principle: never make a known user wait. A vector that is a few events old answers at once while a
+new one is made; only a user's first vector is waited for, up to the question's deadline. Users of
+whom nothing may be known get the default profile of their segment, and so does everybody while the
+vectors cannot be made, marked as a fallback.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+from actors.messages import Feedback, Forward, LinkDown, Profile, Profiled
+from actors.user_memory import UserMemory, UserState
+from models.opportunity import category_indexes
+from models.profiler.events import EventKind, token
+from supervision import Down, LightActor
+from transport.messages import InferAnswer, InferRequest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from actors.default_vectors import DefaultVectors
+    from models.opportunity import Opportunity
+    from supervision.ref import Ref
+
+LINK_ROLE: Final = "link-inference"
+MODEL: Final = "profiler"
+ANSWER_MARGIN_S: Final = 0.0005
+"""Inference is given up so long before the asker's own deadline, so that the answer is in time."""
+MAX_WAITING: Final = 4096
+"""Vectors on their way at most; of older ones nothing is expected any more."""
+_EVENT_KINDS: Final[dict[str, EventKind]] = {"click": "click", "conversion": "conversion"}
+
+
+class ProfilerOptions(msgspec.Struct, frozen=True):
+    """How much is remembered.
+
+    Attributes:
+        cache_users: Users at most.
+        max_events: Events of one user at most.
+        refresh_events: New events after which a vector is made again.
+    """
+
+    cache_users: int
+    max_events: int
+    refresh_events: int
+
+
+class _Waiting:
+    """A vector that is being made: for whom, and who waits for it."""
+
+    __slots__ = ("askers", "user")
+
+    def __init__(self, user: UserState) -> None:
+        self.user = user
+        self.askers: list[tuple[Ref, Opportunity]] = []
+
+
+class UserProfiler(LightActor):
+    """Answers ``Profile`` with ``Profiled``.
+
+    Args:
+        options: How much is remembered.
+        defaults: Default profiles by segment.
+    """
+
+    def __init__(self, options: ProfilerOptions, defaults: DefaultVectors) -> None:
+        self._options = options
+        self._defaults = defaults
+        self._users = UserMemory(options.cache_users, options.max_events)
+        self._waiting: dict[int, _Waiting] = {}
+        self._by_user: dict[int, _Waiting] = {}
+        self._next_id = 1
+        self._counts = {"model": 0, "cache": 0, "default": 0, "fallback": 0}
+
+    def on_start(self) -> None:
+        """Hear of clicks and conversions."""
+        self.subscribe(Feedback)
+        self._link = self.cell.registry.route(LINK_ROLE)
+
+    def describe(self) -> dict[str, Any]:
+        """Tell where vectors came from."""
+        return {"users": len(self._users), "waiting": len(self._waiting), **self._counts}
+
+    def receiveMessage(self, message: Any, sender: Ref) -> None:
+        """Answer a question, or hear of vectors and events."""
+        if type(message) is Profile:
+            self._profile(message, sender)
+        elif type(message) is InferAnswer:
+            self._on_answer(message)
+        elif type(message) is Feedback:
+            self._on_feedback(message)
+        elif type(message) is LinkDown:
+            if isinstance(message.message, InferRequest):
+                self._give_up(message.message.id, keep=message.reason == "late")
+        elif isinstance(message, Down):
+            for number in tuple(self._waiting):
+                self._give_up(number, keep=False)
+
+    # --- questions -----------------------------------------------------------------------------
+
+    def _profile(self, question: Profile, asker: Ref) -> None:
+        opportunity = question.opportunity
+        if not opportunity.user_id:
+            self._answer(asker, self._defaults.of(opportunity), "default")
+            return
+        user = self._users.touch(opportunity.user_id)
+        category = opportunity.category
+        if category is not None:
+            user.view(token("view", category), opportunity.request_id)
+        if not user.tokens:
+            self._answer(asker, self._defaults.of(opportunity), "default")
+        elif user.vector is not None:
+            self._answer(asker, user.vector, "cache")
+            if user.unseen >= self._options.refresh_events and not user.asked:
+                self._ask(user, question.deadline_s)
+        else:
+            self._wait(user, question, asker)
+
+    def _wait(self, user: UserState, question: Profile, asker: Ref) -> None:
+        """Have the user's first vector made; the asker waits for it."""
+        waiting = self._by_user.get(id(user)) if user.asked else None
+        if waiting is None:
+            waiting = self._ask(user, question.deadline_s)
+        if waiting is None:
+            self._answer(asker, self._defaults.of(question.opportunity), "fallback")
+        else:
+            waiting.askers.append((asker, question.opportunity))
+
+    def _ask(self, user: UserState, deadline_s: float) -> _Waiting | None:
+        """Ask for a new vector of ``user``; None when there is nobody to ask."""
+        link = self._link.address
+        if link is None:
+            return None
+        number = self._next_id
+        self._next_id = number + 1
+        if len(self._waiting) >= MAX_WAITING:
+            self._give_up(next(iter(self._waiting)), keep=False)
+        waiting = self._waiting[number] = self._by_user[id(user)] = _Waiting(user)
+        user.asked = True
+        user.unseen = 0
+        deadline_s -= ANSWER_MARGIN_S
+        request = InferRequest(number, MODEL, deadline_s, tuple(user.tokens))
+        self.ask(link, Forward(request, deadline_s))
+        return waiting
+
+    def _answer(self, asker: Ref, vector: NDArray[np.float32], source: Any) -> None:
+        self._counts[source] += 1
+        self.send(asker, Profiled(vector, source, self._defaults.version))
+
+    # --- vectors -------------------------------------------------------------------------------
+
+    def _on_answer(self, answer: InferAnswer) -> None:
+        if answer.status != "ok":
+            self._give_up(answer.id, keep=False)
+            return
+        waiting = self._waiting.pop(answer.id, None)
+        if waiting is None:
+            return
+        self._by_user.pop(id(waiting.user), None)
+        waiting.user.asked = False
+        waiting.user.vector = vector = np.frombuffer(answer.vector, dtype="<f4")
+        for asker, _opportunity in waiting.askers:
+            self._answer(asker, vector, "model")
+
+    def _give_up(self, number: int, *, keep: bool) -> None:
+        """Answer those who wait with the default; ``keep``: the vector may still come."""
+        waiting = self._waiting.get(number)
+        if waiting is None:
+            return
+        askers, waiting.askers = waiting.askers, []
+        for asker, opportunity in askers:
+            self._answer(asker, self._defaults.of(opportunity), "fallback")
+        if not keep:
+            del self._waiting[number]
+        self._by_user.pop(id(waiting.user), None)
+        waiting.user.asked = False
+
+    # --- events --------------------------------------------------------------------------------
+
+    def _on_feedback(self, feedback: Feedback) -> None:
+        """Remember what a user did with our ad."""
+        kind = _EVENT_KINDS.get(feedback.kind)
+        user = self._users.known(feedback.opportunity.user_id)
+        if kind is None or user is None:
+            return
+        categories = category_indexes(feedback.candidate.campaign.categories)
+        if categories:
+            user.add(token(kind, categories[0]))
