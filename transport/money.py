@@ -17,7 +17,7 @@ import msgspec
 from transport.errors import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 MONEY_VERSION: Final = 1
 #: A frame never holds more messages than this, on either side.
@@ -151,7 +151,10 @@ class ReleaseAck(msgspec.Struct, frozen=True, tag=True, gc=False):
 
 
 class MoneyRefused(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """The ledger could not read the frame; nothing in it has happened."""
+    """The ledger could not read this message (or, alone in its frame, the frame).
+
+    What it asked for has not happened, and asking again won't help.
+    """
 
     error: str
 
@@ -210,6 +213,11 @@ class _Requests(msgspec.Struct, frozen=True):
     version: int = MONEY_VERSION
 
 
+class _RawRequests(msgspec.Struct, frozen=True):
+    messages: tuple[msgspec.Raw, ...]
+    version: int = MONEY_VERSION
+
+
 class _Replies(msgspec.Struct, frozen=True):
     messages: tuple[MoneyReply, ...]
     version: int = MONEY_VERSION
@@ -220,10 +228,14 @@ class _Notices(msgspec.Struct, frozen=True):
     version: int = MONEY_VERSION
 
 
-_AnyFrame = TypeVar("_AnyFrame", _Requests, _Replies, _Notices)
+_AnyFrame = TypeVar("_AnyFrame", _Requests, _RawRequests, _Replies, _Notices)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_requests: Final = msgspec.msgpack.Decoder(_Requests).decode
+_decode_raw: Final = msgspec.msgpack.Decoder(_RawRequests).decode
+_decode_request: Final[Callable[[msgspec.Raw], MoneyRequest]] = msgspec.msgpack.Decoder(
+    MoneyRequest
+).decode
 _decode_replies: Final = msgspec.msgpack.Decoder(_Replies).decode
 _decode_notices: Final = msgspec.msgpack.Decoder(_Notices).decode
 
@@ -234,17 +246,33 @@ def encode_requests(messages: Sequence[MoneyRequest]) -> bytes:
     return _encode(_Requests(tuple(messages)))
 
 
-def decode_requests(body: bytes) -> tuple[MoneyRequest, ...]:
-    """Unpack a frame of requests.
+def decode_requests(body: bytes) -> tuple[MoneyRequest | MoneyRefused, ...]:
+    """Unpack a frame of requests; a bad one among them becomes the answer to it.
+
+    One impossible amount must not take along the good messages that share its frame.
 
     Raises:
-        MoneyFrameError: The frame is not ours, too new, too large or holds an impossible amount.
+        MoneyFrameError: The frame as a whole is not ours, too new or too large.
     """
     try:
-        frame = _decode_requests(body)
+        return _checked(_decode_requests(body)).messages
+    except msgspec.DecodeError:
+        return _decode_each(body)
+
+
+def _decode_each(body: bytes) -> tuple[MoneyRequest | MoneyRefused, ...]:
+    try:
+        frame = _decode_raw(body)
     except msgspec.DecodeError as error:
         raise _unreadable("requests", error) from error
-    return _checked(frame).messages
+    return tuple(_decode_or_refuse(message) for message in _checked(frame).messages)
+
+
+def _decode_or_refuse(message: msgspec.Raw) -> MoneyRequest | MoneyRefused:
+    try:
+        return _decode_request(message)
+    except msgspec.DecodeError as error:
+        return MoneyRefused(f"not a money request: {error}")
 
 
 def encode_replies(messages: Sequence[MoneyReply]) -> bytes:

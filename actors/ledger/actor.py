@@ -84,7 +84,7 @@ class _Frame(msgspec.Struct, frozen=True, gc=False):
     """A request frame that waits for the commit."""
 
     header: bytes
-    messages: tuple[MoneyRequest, ...]
+    messages: tuple[MoneyRequest | MoneyRefused, ...]
 
 
 class LedgerActor(LightActor):
@@ -177,6 +177,7 @@ class LedgerActor(LightActor):
                 self.wake_after(self._config.group_commit_s, _COMMIT)
             self._frames.append(_Frame(header, messages))
             self._waiting += len(messages)
+            self._counts["refused"] += sum(isinstance(each, MoneyRefused) for each in messages)
         if self._waiting >= BURST_MESSAGES:
             self._commit()
 
@@ -186,14 +187,25 @@ class LedgerActor(LightActor):
             return
         assert self._store is not None
         frames, self._frames, self._waiting = self._frames, [], 0
-        burst = [message for frame in frames for message in frame.messages]
+        burst = [
+            message
+            for frame in frames
+            for message in frame.messages
+            if not isinstance(message, MoneyRefused)
+        ]
         now_s = self.cell.clock()
         self._clerk.expire(now_s)
         found = self._store.find(self._clerk.wanted(burst))
         replies = iter(self._clerk.handle(burst, found, now_s))
         self._write(self._clerk.take_changes())
         for frame in frames:
-            self._answer(frame.header, [next(replies) for _ in frame.messages])
+            self._answer(
+                frame.header,
+                [
+                    message if isinstance(message, MoneyRefused) else next(replies)
+                    for message in frame.messages
+                ],
+            )
         self._tell()
         self._counts["bursts"] += 1
         self._counts["messages"] += len(burst)

@@ -174,6 +174,17 @@ def test_a_frame_that_cannot_be_read_is_refused_and_the_next_is_served(world: Wo
     assert isinstance(replies[2][0], LeaseGranted)
 
 
+def test_a_message_that_cannot_be_read_is_refused_and_its_neighbours_are_booked(
+    world: World,
+) -> None:
+    bad, good = Settle("bad", "autumn", "", -1), Settle("good", "autumn", "", 5)
+    world.send(1, bad, good)
+    world.run(0.01)
+    refused, booked = world.replies()[1]
+    assert isinstance(refused, MoneyRefused)
+    assert booked == SettleAck("good", "unknown_lease", 5)
+
+
 def test_a_killed_ledger_comes_back_with_all_it_answered(world: World) -> None:
     lease_id = world.lease().lease_id
     world.send(1, Settle("win", "autumn", lease_id, 120))

@@ -127,8 +127,11 @@ def test_more_messages_than_a_frame_may_hold_are_refused_on_both_sides() -> None
         Settle("k" * 513, "autumn", "db-1", 1),
         LeaseRequest("r", "bidder-1", "autumn", 0),
         LeaseReturn("db-1", 10**16),
+        LeaseReturned("db-1", 1),
     ],
 )
-def test_impossible_amounts_and_ids_never_get_in(message: MoneyRequest) -> None:
-    with pytest.raises(MoneyFrameError):
-        decode_requests(encode_requests([message]))
+def test_an_impossible_message_is_refused_without_its_neighbours(message: MoneyRequest) -> None:
+    good = Settle("good", "autumn", "db-1", 1)
+    first, refused, last = decode_requests(encode_requests([good, message, good]))
+    assert first == last == good
+    assert isinstance(refused, MoneyRefused)
