@@ -269,7 +269,8 @@ class _Bidder:
     def _load_pricing(self) -> Pricing:
         from actors.pricing import load_pricing
 
-        return load_pricing(self._world.weights("optimizer"))
+        cap_micros = self._settings.money.price_cap_micros
+        return load_pricing(self._world.weights("optimizer"), cap_micros)
 
     # --- impressions ---------------------------------------------------------------------------
 
