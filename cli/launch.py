@@ -63,7 +63,7 @@ def start_in_background(run: Callable[[], int], paths: NodePaths) -> int:
     if wait_until(settled, READY_TIMEOUT_S) and not ended:
         return pid
     if ended:
-        raise CommandError(f"the node ended at once (exit code {ended[0]}){_why(paths)}")
+        raise CommandError(f"the node ended before it was ready (code {ended[0]}){_why(paths)}")
     stop(processes.descendants(pid), _STOP_TIMEOUT_S)
     raise CommandError(f"the node was not ready within {READY_TIMEOUT_S:.0f} s{_why(paths)}")
 

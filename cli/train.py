@@ -52,7 +52,8 @@ def train(node: Node, model: str, output: str, **options: Any) -> None:
         report = train_model(model, options["seed"], out, scale=options["scale"])
     except ModelError as error:
         raise CommandError(str(error)) from error
-    emit(msgspec.to_builtins(report), output, _print)
+    # Metrics may be numbers of numpy.
+    emit(msgspec.to_builtins(report, enc_hook=float), output, _print)
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -50,6 +50,21 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return lines
 
 
+def imported(path: Path) -> set[str]:
+    """Top-level names of all imports, also of those inside functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def canonical(requirement: str) -> str:
+    return requirement.split(">=", maxsplit=1)[0].strip().lower().replace("_", "-")
+
+
 def tracked_texts() -> list[Path]:
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],
@@ -140,6 +155,21 @@ def test_every_requirement_has_a_tested_version() -> None:
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     tested = {line.split("==")[0].lower() for line in constraints if "==" in line}
     assert names <= tested
+
+
+def test_every_import_is_of_the_standard_library_or_of_a_stated_requirement() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    stated = {canonical(line) for line in setup["options"]["install_requires"].splitlines()}
+    owners = importlib.metadata.packages_distributions()
+    known = {*sys.stdlib_module_names, *PACKAGES}
+    unstated = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sources(*PACKAGES)
+        for name in imported(path) - known
+        if not stated & {canonical(owner) for owner in owners.get(name, [name])}
+    }
+    assert not unstated, "\n".join(sorted(unstated))
 
 
 @pytest.mark.slow
