@@ -42,7 +42,7 @@ from transport.money import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from config.campaigns import Campaign
     from supervision.clock import Clock
@@ -51,13 +51,16 @@ if TYPE_CHECKING:
 LEDGER_ROLE: Final = "link-ledger"
 #: How often the wallet looks for what is due, in seconds.
 TICK_S: Final = 0.1
+#: How often waiting questions are looked at, in seconds, while there are any.
+LOOK_S: Final = 0.002
 #: A waiting question is answered this long before its deadline, so that the answer is in time.
-ANSWER_MARGIN_S: Final = 0.002
+ANSWER_MARGIN_S: Final = 0.002 + LOOK_S
 #: No more questions than this wait for a lease; further ones are answered at once.
 MAX_WAITING: Final = 4096
 
 _TICK: Final = "tick"
-_WAITED: Final = "waited"
+_LOOK: Final = "look"
+_NEWS: Final = object()
 
 
 class Flight(NamedTuple):
@@ -117,6 +120,8 @@ class BudgetManager(LightActor):
         self._flights = flights or {}
         self._wall_clock = wall_clock
         self._waiting: list[_Waiting] = []
+        self._has_news = False
+        self._is_looking = False
         self._counts = {"funded": 0, "unfunded": 0, "reserved": 0, "refused": 0, "link_down": 0}
 
     def on_start(self) -> None:
@@ -162,8 +167,10 @@ class BudgetManager(LightActor):
                 self._wallet.released(key)
             case WakeupMessage(payload="tick"):
                 self._tick()
-            case WakeupMessage(payload="waited"):
-                self._answer_waiting(give_up=False)
+            case WakeupMessage(payload="look"):
+                self._look()
+            case _ if message is _NEWS:
+                self._answer_funded()
             case _:
                 self._hear_ledger(message)
 
@@ -171,16 +178,16 @@ class BudgetManager(LightActor):
         match message:
             case LeaseGranted():
                 self._wallet.granted(message, self.cell.clock())
-                self._answer_waiting(give_up=False)
+                self._have_news()
             case LeaseDenied():
                 self._wallet.denied(message, self.cell.clock())
-                self._answer_waiting(give_up=False)
+                self._have_news()
             case LeaseReturned():
                 self._wallet.returned(message)
             case LinkDown() | Down() | MoneyRefused():
                 # The wallet sends again by itself; only those who wait must not wait in vain.
                 self._counts["link_down"] += 1
-                self._answer_waiting(give_up=True)
+                self._answer_where(lambda _question: True)
             case LeaseClosed() | BudgetExhausted():
                 pass  # news for others: our own count of a lease's end is the earlier one
             case _:
@@ -203,25 +210,48 @@ class BudgetManager(LightActor):
         if spendable or not is_on_its_way or wait_s <= 0 or len(self._waiting) >= MAX_WAITING:
             self._answer(asker, question, spendable)
             return
+        if not self._is_looking:
+            self._is_looking = True
+            self.wake_after(LOOK_S, _LOOK)
         self._waiting.append(_Waiting(asker, question))
-        self.wake_after(wait_s, _WAITED)
 
-    def _answer_waiting(self, *, give_up: bool) -> None:
+    def _have_news(self) -> None:
+        """Look at those who wait once for all the leases that come in one burst."""
+        if self._waiting and not self._has_news:
+            # Behind the rest of the burst; with a full mailbox the next look answers.
+            self._has_news = self.send(self.myAddress, _NEWS)
+
+    def _answer_funded(self) -> None:
         """Answer those whose money has come, or who have nothing to wait for any more."""
+        self._has_news = False
+        now_s = self.cell.clock()
+
+        def is_decided(question: Fund) -> bool:
+            campaign_ids = question.campaign_ids
+            money = self._wallet.spendable(campaign_ids, now_s)
+            return bool(money) or not self._wallet.is_waiting(campaign_ids, now_s)
+
+        self._answer_where(is_decided)
+        self._carry()
+
+    def _look(self) -> None:
+        """Answer those whose time is up."""
+        due_s = self.cell.clock() + ANSWER_MARGIN_S
+        self._answer_where(lambda question: question.deadline_s <= due_s)
+        self._is_looking = bool(self._waiting)
+        if self._is_looking:
+            self.wake_after(LOOK_S, _LOOK)
+
+    def _answer_where(self, is_over: Callable[[Fund], bool]) -> None:
+        """Answer the waiting questions of which ``is_over`` holds with what there is now."""
         waiting, self._waiting = self._waiting, []
         now_s = self.cell.clock()
-        for asker, question in waiting:
-            spendable = self._wallet.spendable(question.campaign_ids, now_s)
-            is_due = now_s >= question.deadline_s - ANSWER_MARGIN_S
-            if (
-                spendable
-                or give_up
-                or is_due
-                or not self._wallet.is_waiting(question.campaign_ids, now_s)
-            ):
-                self._answer(asker, question, spendable)
+        for each in waiting:
+            if is_over(each.question):
+                spendable = self._wallet.spendable(each.question.campaign_ids, now_s)
+                self._answer(each.asker, each.question, spendable)
             else:
-                self._waiting.append(_Waiting(asker, question))
+                self._waiting.append(each)
 
     def _answer(self, asker: Ref, question: Fund, spendable: Mapping[str, int]) -> None:
         self._counts["funded" if spendable else "unfunded"] += 1

@@ -21,7 +21,13 @@ from actors.messages import (
 from config.campaigns import load_campaigns
 from supervision import Cell, LightActor, VirtualClock
 from tests.money.worlds import Ledger, MemoryStore
-from transport.money import LeaseRequest, ReleasedNotice, SettledNotice
+from transport.money import (
+    BudgetExhausted,
+    LeaseClosed,
+    LeaseRequest,
+    ReleasedNotice,
+    SettledNotice,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +112,7 @@ def world() -> World:
 
 
 def test_the_first_question_waits_for_the_lease_that_is_on_its_way(world: World) -> None:
-    assert world.fund("autumn", "winter") == {"autumn": 400}
+    assert world.fund("autumn", "winter") == {"autumn": 400, "winter": 300}
 
 
 def test_an_answer_comes_as_soon_as_the_lease_does(world: World) -> None:
@@ -118,6 +124,29 @@ def test_an_answer_comes_as_soon_as_the_lease_does(world: World) -> None:
 def test_a_question_without_money_is_answered_before_its_deadline() -> None:
     slow = World(delay_s=1.0)
     assert slow.fund("autumn", within_s=0.03) == {}
+
+
+def test_a_thousand_questions_wait_together_and_each_has_one_answer(world: World) -> None:
+    for _ in range(1_000):
+        world.cell.outside.post(world.manager, Fund(("autumn", "winter"), world.clock() + 0.03))
+    world.cell.run(max_s=0.02)
+    answers = world.answers()
+    assert len(answers) == 1_000
+    assert {answer.spendable.get("autumn") for answer in answers} == {400}
+    assert world.asked() == 2
+
+
+def test_a_question_for_which_there_is_no_time_is_answered_at_once(world: World) -> None:
+    world.tell(Fund(("autumn",), world.clock() + 0.001))
+    (answer,) = world.answers()
+    assert answer.spendable == {}
+
+
+def test_a_campaign_whose_lease_is_denied_is_not_waited_for(world: World) -> None:
+    world.tell(Fund(("unknown",), world.clock() + 10.0))
+    world.cell.run(max_s=0.006)
+    (answer,) = world.answers()
+    assert answer.spendable == {}
 
 
 def test_nobody_waits_for_a_ledger_that_is_not_there(world: World) -> None:
@@ -241,6 +270,13 @@ def test_only_campaigns_with_a_start_and_an_end_have_a_flight() -> None:
     campaigns = load_campaigns()
     flown = {c.id for c in campaigns if c.starts_at is not None and c.ends_at is not None}
     assert flights_of(campaigns).keys() == flown
+
+
+def test_news_for_others_and_strange_messages_change_nothing(world: World) -> None:
+    world.fund("autumn")
+    for message in (LeaseClosed("db-1", "autumn", 0), BudgetExhausted("autumn", 1, 1), object()):
+        world.tell(message)
+    assert world.fund("autumn") == {"autumn": 400}
 
 
 def test_those_who_look_in_see_the_money_held(world: World) -> None:
