@@ -1,4 +1,4 @@
-"""Trained weights on disk: safetensors and a manifest that says what they are and proves that they are whole.
+"""Trained weights on disk: safetensors, and a manifest that proves that they are whole.
 
 A model is a folder with `weights.safetensors` and `manifest.json`. The manifest is written last, so
 a folder with a manifest is complete; loading checks every file's SHA-256 first. The version is
@@ -8,19 +8,17 @@ derived from the content, so equal weights have equal versions on every machine.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from models.errors import ModelCorruptError, ModelMissingError, UnknownModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
-
     Tensors = dict[str, NDArray[np.generic]]
 
 WEIGHTS_FILE: Final = "weights.safetensors"
@@ -154,8 +152,8 @@ def load_tensors(folder: Path, name: str, schema: int) -> tuple[Manifest, Tensor
     manifest = load_manifest(folder)
     if (manifest.name, manifest.schema) != (name, schema):
         raise ModelCorruptError(
-            f"{folder} holds {manifest.name!r} of schema {manifest.schema}, not {name!r} of {schema};"
-            f" {_cure(folder)}"
+            f"{folder} holds {manifest.name!r} of schema {manifest.schema},"
+            f" not {name!r} of schema {schema}; {_cure(folder)}"
         )
     return manifest, load_file(folder / WEIGHTS_FILE)
 

@@ -7,6 +7,7 @@ makes the default profiles: the mean vector of the users of each segment.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -24,8 +25,6 @@ from models.profiler.runtime import NAME, SCHEMA
 from models.registry import Trained
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from models.market.world import Floats, Ints, Users
@@ -100,7 +99,7 @@ def _fit(
         logits = network.scores(network(torch.from_numpy(tokens)))
         loss = functional.cross_entropy(logits, torch.from_numpy(target))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
     return network.eval()
@@ -145,7 +144,10 @@ def _measure(
         "narm": model,
         "true_taste": people.tastes,
     }
-    return {name: _rank_metrics(scores, target) for name, scores in rows.items()}
+    table = {name: _rank_metrics(_ranks(scores, target)) for name, scores in rows.items()}
+    gain = 1.0 / _ranks(model, target) - 1.0 / _ranks(rows["recent_counts"], target)
+    table["narm"]["mrr_gain_over_recent_counts"] = mean_interval(gain)
+    return table
 
 
 def _counts(tokens: Ints, decay: float) -> Floats:
@@ -162,10 +164,14 @@ def _counts(tokens: Ints, decay: float) -> Floats:
     return counts
 
 
-def _rank_metrics(scores: Floats, target: Ints) -> dict[str, Interval]:
-    """Return hit rates and mean reciprocal rank; ties count as half lost."""
+def _ranks(scores: Floats, target: Ints) -> Floats:
+    """Return the place of the right category, 1 = first; ties count as half lost."""
     own = scores[np.arange(len(target)), target][:, None]
-    rank = 1.0 + (scores > own).sum(axis=1) + 0.5 * ((scores == own).sum(axis=1) - 1)
+    return np.asarray(1.0 + (scores > own).sum(axis=1) + 0.5 * ((scores == own).sum(axis=1) - 1))
+
+
+def _rank_metrics(rank: Floats) -> dict[str, Interval]:
+    """Return hit rates and mean reciprocal rank."""
     hits = {f"hit_at_{k}": mean_interval((rank <= k).astype(np.float64)) for k in (1, 5)}
     return {**hits, "mrr": mean_interval(1.0 / rank)}
 

@@ -7,19 +7,19 @@ output folder when they were trained there, else those that ship.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from models import TRAINABLE
 from models.errors import UnknownModelError
+from models.evaluation import Interval
 from models.registry import MANIFEST_FILE, Manifest, save, weights_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from models.evaluation import Interval
 
 #: Seed of the shipped weights.
 SHIPPED_SEED: Final = 7

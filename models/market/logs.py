@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from models.market.world import Floats, Ints, Users
 from models.opportunity import CATEGORY_COUNT
 
 if TYPE_CHECKING:
-    from models.market.world import Floats, Ints, Users
+    from models.market.world import Ads, World
 
 # Chance that the intent of a session changes before an event, and that an event follows the intent.
 INTENT_CHANGES: Final = 0.35
@@ -66,3 +69,41 @@ def draw(cumulative: Floats, rng: np.random.Generator) -> Ints:
     luck = rng.random((len(cumulative), 1))
     drawn: Ints = np.minimum((cumulative < luck).sum(axis=1), cumulative.shape[1] - 1)
     return drawn
+
+
+class Impressions(msgspec.Struct, frozen=True):
+    """Shown ads and what became of them; all of shape ``(N,)``.
+
+    Attributes:
+        user: Row of the user.
+        ad: Row of the ad.
+        clicked: Whether it was clicked.
+        converted: Whether the click converted.
+    """
+
+    user: Ints
+    ad: Ints
+    clicked: NDArray[np.bool_]
+    converted: NDArray[np.bool_]
+
+
+def impressions(
+    world: World, users: Users, ads: Ads, count: int, rng: np.random.Generator
+) -> Impressions:
+    """Return what happens when ads are shown by pure chance: a log that favours nobody.
+
+    Args:
+        world: The truth.
+        users: The population.
+        ads: The ads.
+        count: How many impressions, N.
+        rng: Source of chance.
+    """
+    user = rng.integers(0, len(users.country), count)
+    ad = rng.integers(0, len(ads.ids), count)
+    match = np.einsum("nd,nd->n", users.interests[user], ads.places[ad])
+    device = users.device[user]
+    click = world.click_chance(match, ads.format[ad], device, ads.appeal[ad])
+    clicked = rng.random(count) < click
+    conversion = world.conversion_chance(match, device, ads.closing[ad])
+    return Impressions(user, ad, clicked, clicked & (rng.random(count) < conversion))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+SomeFloats = Floats | np.float64
+SomeInts = Ints | np.int64
 
 #: Seed of the truth that all runs share.
 WORLD_SEED: Final = 2026
@@ -168,7 +170,9 @@ class World:
         digest = hashlib.blake2b(f"{self._seed}/{name}".encode(), digest_size=8).digest()
         return np.random.default_rng(int.from_bytes(digest, "big"))
 
-    def click_chance(self, match: Floats, media: Ints, device: Ints, appeal: Floats) -> Floats:
+    def click_chance(
+        self, match: SomeFloats, media: SomeInts, device: SomeInts, appeal: SomeFloats
+    ) -> Floats:
         """Return the chance that a shown ad is clicked.
 
         Args:
@@ -181,13 +185,18 @@ class World:
         base = np.asarray(_CLICK_BASE)[media]
         return _sigmoid(base + _CLICK_MATCH * match + self._click_device[device] + appeal)
 
-    def conversion_chance(self, match: Floats, device: Ints, closing: Floats) -> Floats:
+    def conversion_chance(self, match: SomeFloats, device: SomeInts, closing: SomeFloats) -> Floats:
         """Return the chance that a click becomes a conversion; arguments as for `click_chance`."""
         effect = self._conversion_device[device]
         return _sigmoid(_CONVERSION_BASE + _CONVERSION_MATCH * match + effect + closing)
 
     def log_price(
-        self, media: Ints, country: Ints, device: Ints, category: Ints, interests: Floats
+        self,
+        media: SomeInts,
+        country: SomeInts,
+        device: SomeInts,
+        category: SomeInts,
+        interests: Floats,
     ) -> Floats:
         """Return the mean of the log of the highest competing bid, in log micros per impression.
 
@@ -228,6 +237,6 @@ def _softmax(logits: Floats) -> Floats:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def _sigmoid(logits: Floats) -> Floats:
+def _sigmoid(logits: SomeFloats) -> Floats:
     """Return the logistic function of log-odds."""
     return np.asarray(1.0 / (1.0 + np.exp(-logits)))

@@ -1,11 +1,12 @@
-"""A small session model: GRU with attention after NARM (Li et al., CIKM 2017), with normalised vectors.
+"""A small session model after NARM (Li et al., CIKM 2017): GRU with attention, unit vectors.
 
 Letters: B batch, T events (20), E embedding, H hidden, D vector (16), C categories (26).
 
 The global encoder is the last hidden state; the local encoder sums all hidden states by how much
-they matter to it: ``alpha_t = v . sigmoid(A1 h_T + A2 h_t)`` (NARM, eq. 8). Both together are projected to D and scaled to length 1, as
-NISER does (Gupta et al. 2019), which removes the bias for popular categories and lets a bandit use
-the vector as is. A category's score is ``scale * cosine``.
+they matter to it, ``alpha_t = v . sigmoid(A1 h_T + A2 h_t)`` (NARM, eq. 8). Both together are
+projected to D and scaled to length 1, as NISER does (Gupta et al. 2019): that removes the bias for
+popular categories and lets a bandit use the vector as is. A category's score is
+``scale * cosine``.
 """
 
 from __future__ import annotations

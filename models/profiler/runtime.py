@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from models.errors import FeatureError, ModelCorruptError
 from models.profiler.events import MAX_EVENTS, PAD, VOCABULARY
@@ -19,6 +18,8 @@ from models.registry import load_tensors
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 #: Name in the registry, and version of what the tensors mean.
 NAME: Final = "profiler"

@@ -1,0 +1,134 @@
+"""The bid rule: from what an impression is worth to what we offer for it.
+
+Second price: offer the value. First price: offer less, so that the expected surplus is highest. A
+campaign that spends faster than its flight values everything a little less. The price never exceeds
+the value, the campaign's limit or the cap, and when those lie below the floor there is no bid.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+
+from models.market_segments import segment_columns
+from models.optimizer.curves import MarketCurve, shaded_bid
+from models.optimizer.value import NAME, SCHEMA
+from models.registry import load_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from models.eligibility import Candidate
+    from models.opportunity import Opportunity
+
+#: No multiplier is lower: a campaign that is ahead of its plan still buys bargains.
+LOWEST_PACE: Final = 0.05
+
+_PACE_POWER: Final = 2.0
+_SOME_LEFT: Final = 1e-6
+
+
+class BudgetState(Protocol):
+    """How a campaign stands, in fractions of its budget and of its flight."""
+
+    @property
+    def remaining_fraction(self) -> float:
+        """Share of the budget that is left, 0..1."""
+
+    @property
+    def elapsed_fraction(self) -> float:
+        """Share of the flight that is over, 0..1; 0 for a campaign without an end."""
+
+
+class BidRule:
+    """Prices impressions with a market learnt from (bid, won).
+
+    Args:
+        weights: Of the market's log-odds: ``log bid`` first, then the columns of
+            `models.market_segments`.
+        version: Of the weights.
+    """
+
+    def __init__(self, weights: NDArray[np.float64], version: str) -> None:
+        self._shape = float(weights[0])
+        self._effects: list[float] = weights[1:].tolist()
+        self.version = version
+
+    @classmethod
+    def load(cls, folder: Path) -> BidRule:
+        """Load the market from a folder of the registry.
+
+        Args:
+            folder: The optimizer's, with weights and manifest.
+
+        Raises:
+            ModelError: The folder holds no whole optimizer of this schema.
+        """
+        manifest, tensors = load_tensors(folder, NAME, SCHEMA)
+        return cls(tensors["market"].astype(np.float64), manifest.version)
+
+    def market(self, opportunity: Opportunity, candidate: Candidate) -> MarketCurve:
+        """Return how likely bids win for such an impression.
+
+        Args:
+            opportunity: The impression.
+            candidate: The ad, whose format tells the kind of inventory.
+        """
+        columns = segment_columns(
+            candidate.slot.format,
+            opportunity.country,
+            opportunity.device_kind,
+            opportunity.category,
+        )
+        log_odds_at_one = sum(self._effects[column] for column in columns)
+        return MarketCurve(math.exp(-log_odds_at_one / self._shape), self._shape)
+
+    def price(
+        self,
+        value_micros: float,
+        floor_micros: int,
+        market: MarketCurve,
+        budget: BudgetState,
+        *,
+        first_price: bool,
+        cap_micros: int,
+    ) -> int:
+        """Return the bid in micros per impression; 0 means "do not bid".
+
+        Args:
+            value_micros: What the impression is worth.
+            floor_micros: No lower bid is accepted.
+            market: As `market` returns it.
+            budget: How the campaign stands.
+            first_price: The winner pays its bid.
+            cap_micros: No higher bid is allowed: spendable money, the campaign's limit, the
+                operator's cap.
+        """
+        worth = value_micros * pace(budget)
+        limit = min(int(worth), cap_micros)
+        if limit <= 0 or limit < floor_micros:
+            return 0
+        wished = shaded_bid(worth, market) if first_price else worth
+        return max(min(int(wished), limit), floor_micros, 1)
+
+
+def pace(budget: BudgetState) -> float:
+    """Return the multiplier of value that spends a budget evenly over its flight.
+
+    1 while the campaign is on plan or behind it; the square of (budget left / time left) when it is
+    ahead; 0 when nothing is left. It never exceeds 1: to offer more than an impression is worth
+    loses money.
+
+    Args:
+        budget: How the campaign stands.
+    """
+    left = budget.remaining_fraction
+    if left <= 0.0:
+        return 0.0
+    time_left = max(1.0 - budget.elapsed_fraction, _SOME_LEFT)
+    ahead = left / time_left
+    return 1.0 if ahead >= 1.0 else max(float(ahead**_PACE_POWER), LOWEST_PACE)

@@ -1,0 +1,1 @@
+"""Which ad? Contextual Thompson sampling over embeddings; `thompson` is what serves it."""
