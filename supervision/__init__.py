@@ -1,4 +1,4 @@
-"""Who keeps the agents alive: specs, the supervisor, placements (cell, process), registry and fallback routes."""
+"""Who keeps the agents alive: specs, the supervisor, placements, registry and fallback routes."""
 
 from supervision.actor import STARTING, STOPPING, LightActor
 from supervision.cell import Cell

@@ -1,8 +1,8 @@
-"""The light actor: a Thespian actor with a life cycle, timers, topics, and questions that hear of death.
+"""The light actor: a Thespian actor with a life cycle, timers, topics, and asks that hear of death.
 
-An exception ends it (let it crash): its supervisor is told why and starts a fresh one, whose state is
-made anew. So state belongs into the object and is built in ``__init__`` and ``on_start``, never kept
-by others.
+An exception ends it (let it crash): its supervisor is told why and starts a fresh one, whose state
+is made anew. So state belongs into the object and is built in ``__init__`` and ``on_start``, never
+kept by others.
 """
 
 from __future__ import annotations

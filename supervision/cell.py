@@ -1,11 +1,11 @@
-"""The cell: an in-process Thespian system base that runs thousands of light actors in one event loop.
+"""The cell: an in-process Thespian system base that runs thousands of light actors in one loop.
 
-Hand it to ``ActorSystem(systemBase=Cell(...), transientUnique=True)`` or drive it with :meth:`Cell.run`.
-One loop serves mailboxes, timers and descriptors. Order of service: an actor's system lane before its
-work; a crash ends the actor, tells its parent the reason and everybody who waits for its answer that
-there will be none. Clock, randomness and poller are handed in; with a
-:class:`~supervision.clock.VirtualClock` the loop jumps from timer to timer and one seed replays a run.
-What is promised and what not stands in docs/SEMANTICS.md.
+Hand it to ``ActorSystem(systemBase=Cell(...), transientUnique=True)`` or drive it with
+:meth:`Cell.run`. One loop serves mailboxes, timers and descriptors. Order of service: an actor's
+system lane before its work; a crash ends the actor, tells its parent the reason and everybody who
+waits for its answer that there will be none. Clock, randomness and poller are handed in; with a
+:class:`~supervision.clock.VirtualClock` the loop jumps from timer to timer and one seed replays a
+run. What is promised and what not stands in docs/SEMANTICS.md.
 """
 
 from __future__ import annotations
@@ -16,18 +16,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from thespian.actors import (
-    Actor,
-    ActorExitRequest,
-    NoCompatibleSystemForActor,
-    ThespianWatch,
-    WatchMessage,
-)
-from thespian.system.utilis import (
-    actualActorClass,
-    checkActorCapabilities,
-    withPossibleInitArgs,
-)
+from thespian.actors import Actor, ThespianWatch, WatchMessage
 
 from supervision.actor import STARTING, STOPPING, LightActor
 from supervision.clock import Clock, monotonic_clock
@@ -125,9 +114,7 @@ class Cell(Waiting, ExternalCalls):
         """
         ref = Ref(self, name or f"{next(self._numbers)}", parent, limit)
         try:
-            actor = build(*args)
-            if not isinstance(actor, Actor):
-                raise StartError(actor if isinstance(actor, str | tuple) else repr(actor))
+            actor = _checked(build(*args))
         except Exception as error:  # noqa: BLE001 - any bug in a constructor is a failed start
             ref.starting = True
             ref.exit_reason = failure_reason(error)
@@ -148,7 +135,7 @@ class Cell(Waiting, ExternalCalls):
             ref.receive = actor.receiveMessage
             actor.send = ref.post  # type: ignore[method-assign, assignment]
         else:
-            ref.receive = partial(self._receive_plain, ref)
+            ref.receive = partial(self.receive_plain, ref)
         parent = ref.parent
         if parent is None:
             self.primaries[ref] = None
@@ -158,32 +145,6 @@ class Cell(Waiting, ExternalCalls):
             parent.children[ref] = None
         ref.scheduled = True
         self.ready.append(ref)
-
-    def create(
-        self, actor_class: Any, parent: Ref | None, requirements: object, global_name: str | None
-    ) -> Ref:
-        """Make an actor the Thespian way: from a class or its dotted name.
-
-        Args:
-            actor_class: The class, or its dotted name.
-            parent: The actor that makes it, ``None`` for the world outside.
-            requirements: What its ``actorSystemCapabilityCheck`` compares with our capabilities.
-            global_name: If a live actor has this name already, that one is returned.
-
-        Raises:
-            NoCompatibleSystemForActor: The class wants capabilities that this cell does not have.
-        """
-        if global_name and global_name in self.global_names:
-            return self.global_names[global_name]
-        resolved = actualActorClass(actor_class)
-        if not checkActorCapabilities(resolved, self.capabilities, requirements):
-            raise NoCompatibleSystemForActor(resolved, "this cell lacks what its check asks for")
-        init = withPossibleInitArgs(capabilities=self.capabilities, requirements=requirements)
-        ref = self.spawn(init.create, (resolved,), parent=parent)
-        if global_name and ref.actor is not None:
-            ref.globalName = global_name
-            self.global_names[global_name] = ref
-        return ref
 
     # -- life and death -------------------------------------------------------------------------
 
@@ -273,7 +234,8 @@ class Cell(Waiting, ExternalCalls):
         if news is not None:
             parent.signal(news, ref)
 
-    def _crash(self, ref: Ref, error: Exception) -> None:
+    def crash(self, ref: Ref, error: Exception) -> None:
+        """End ``ref`` for the exception that its code let through."""
         if isinstance(error, Exit):
             self.end(ref, error.reason)
         elif isinstance(error, IgnoreStart) and ref.starting:
@@ -322,7 +284,7 @@ class Cell(Waiting, ExternalCalls):
             try:
                 self._serve(ref)
             except Exception as error:  # noqa: BLE001 - any bug ends this actor, and only it
-                self._crash(ref, error)
+                self.crash(ref, error)
         return True
 
     def _serve(self, ref: Ref) -> None:
@@ -341,9 +303,11 @@ class Cell(Waiting, ExternalCalls):
             self._work(ref, receive)
 
     def _work(self, ref: Ref, receive: Callable[[Any, Any], Any]) -> None:
-        """Hand over waiting messages, but not more than a burst and none before a system message."""
+        """Hand over waiting messages: at most a burst, and none before a system message."""
         mailbox = ref.mailbox
         for _ in range(min(len(mailbox), BURST)):
+            if ref.system or ref.suspended:
+                break
             message, sender = mailbox.popleft()
             ref.handled += 1
             result = receive(message, sender)
@@ -351,8 +315,6 @@ class Cell(Waiting, ExternalCalls):
                 self._after(ref, result)
             if ref.actor is None:
                 return
-            if ref.system or ref.suspended:
-                break
         if mailbox or ref.system:
             ref.schedule()
 
@@ -392,7 +354,7 @@ class Cell(Waiting, ExternalCalls):
     def _polite_stop(self, ref: Ref, reason: Reason, sender: Ref | None = None) -> None:
         actor = ref.actor
         if not isinstance(actor, LightActor):
-            self._exit_plain(ref, reason, sender)
+            self.exit_plain(ref, reason, sender)
         elif actor.on_stop(reason) is not STOPPING:
             self.end(ref, reason)
 
@@ -401,25 +363,11 @@ class Cell(Waiting, ExternalCalls):
         if isinstance(result, ThespianWatch) and ref.actor is not None:
             self._set_watch(ref, frozenset(result.filenos))
 
-    # -- plain Thespian actors ------------------------------------------------------------------
 
-    def _receive_plain(self, ref: Ref, message: Any, sender: Any) -> Any:
-        """A request to exit is one however it came: light actors post it as work."""
-        if isinstance(message, ActorExitRequest):
-            self._exit_plain(ref, "shutdown", sender)
-            return None
-        return ref.actor.receiveMessage(message, sender)
-
-    def _exit_plain(self, ref: Ref, reason: Reason, sender: Ref | None) -> None:
-        """Let a plain actor see the request first, then its children, then end it."""
-        ref.actor.receiveMessage(ActorExitRequest(), sender)
-        for child in tuple(ref.children or ()):
-            if not isinstance(child.actor, LightActor):
-                try:
-                    self._exit_plain(child, reason, ref)
-                except Exception as error:  # noqa: BLE001 - any bug ends this actor, and only it
-                    self._crash(child, error)
-        self.end(ref, reason)
+def _checked(actor: Any) -> Actor:
+    if isinstance(actor, Actor):
+        return actor
+    raise StartError(actor if isinstance(actor, str | tuple) else repr(actor))
 
 
 def _is_plain(ref: Ref) -> bool:

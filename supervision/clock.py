@@ -14,7 +14,7 @@ class Clock(Protocol):
 
 
 class VirtualClock:
-    """A clock that stands still until it is moved; a cell that has one jumps from timer to timer."""
+    """A clock that stands still until it is moved; its cell jumps from timer to timer."""
 
     def __init__(self, now_s: float = 0.0) -> None:
         self._now_s = now_s

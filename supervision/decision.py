@@ -3,8 +3,8 @@
 ``step(state, event, now_s)`` returns the next state and the commands that the shell
 (``supervision.supervisor``) is to carry out. It knows no actor, no process and no clock. A
 supervisor does one thing at a time: while it starts or stops a child (``state.awaiting``) it wants
-to hear of that child only, and the shell keeps all other events back, as OTP leaves them in the mailbox. What
-remains to be done stands in ``state.agenda``. What may be asked of a supervisor stands in
+to hear of that child only, and the shell keeps all other events back, as OTP leaves them in the
+mailbox. What remains to be done stands in ``state.agenda``, what may be asked of a supervisor in
 ``supervision.operations``.
 
 Three questions, three functions: must this end be followed by a restart (:func:`must_restart`), may

@@ -1,7 +1,7 @@
 """What happens to a supervisor, and what it wants done: the vocabulary of its decision.
 
-Events go into :func:`supervision.decision.step`, commands come out of it. Both are plain frozen data,
-so that a decision can be replayed, compared and printed.
+Events go into :func:`supervision.decision.step`, commands come out of it. Both are plain frozen
+data, so that a decision can be replayed, compared and printed.
 """
 
 from __future__ import annotations

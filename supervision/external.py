@@ -5,9 +5,20 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from thespian.actors import ActorExitRequest, InvalidActorAddress, ThespianGeneration
+from thespian.actors import (
+    ActorExitRequest,
+    InvalidActorAddress,
+    NoCompatibleSystemForActor,
+    ThespianGeneration,
+)
+from thespian.system.utilis import (
+    actualActorClass,
+    checkActorCapabilities,
+    withPossibleInitArgs,
+)
 
-from supervision.messages import StopRequest
+from supervision.actor import LightActor
+from supervision.messages import Reason, StopRequest
 from supervision.ref import Ref
 
 if TYPE_CHECKING:
@@ -39,8 +50,8 @@ class ExternalCalls:
         ready: deque[Ref]
         poller: EpollPoller
 
-        def create(
-            self, actor_class: Any, parent: Ref | None, requirements: object, global_name: str | None
+        def spawn(
+            self, build: Callable[..., Any], args: tuple[Any, ...] = (), *, parent: Ref | None
         ) -> Ref:
             """See the cell."""
 
@@ -51,6 +62,9 @@ class ExternalCalls:
             """See the cell."""
 
         def end(self, ref: Ref, reason: Any) -> None:
+            """See the cell."""
+
+        def crash(self, ref: Ref, error: Exception) -> None:
             """See the cell."""
 
     def __init__(self) -> None:
@@ -73,10 +87,40 @@ class ExternalCalls:
         return ref
 
     def newPrimaryActor(
-        self, actor_class: Any, requirements: object, global_name: str | None, source_hash: object = None
+        self,
+        actor_class: Any,
+        requirements: object,
+        global_name: str | None,
+        source_hash: object = None,
     ) -> Ref:
         """Make an actor that has no parent."""
         return self.create(actor_class, None, requirements, global_name)
+
+    def create(
+        self, actor_class: Any, parent: Ref | None, requirements: object, global_name: str | None
+    ) -> Ref:
+        """Make an actor the Thespian way: from a class or its dotted name.
+
+        Args:
+            actor_class: The class, or its dotted name.
+            parent: The actor that makes it, ``None`` for the world outside.
+            requirements: What its ``actorSystemCapabilityCheck`` compares with our capabilities.
+            global_name: If a live actor has this name already, that one is returned.
+
+        Raises:
+            NoCompatibleSystemForActor: The class wants capabilities that this cell does not have.
+        """
+        if global_name and global_name in self.global_names:
+            return self.global_names[global_name]
+        resolved = actualActorClass(actor_class)
+        if not checkActorCapabilities(resolved, self.capabilities, requirements):
+            raise NoCompatibleSystemForActor(resolved, "this cell lacks what its check asks for")
+        init = withPossibleInitArgs(capabilities=self.capabilities, requirements=requirements)
+        ref = self.spawn(init.create, (resolved,), parent=parent)
+        if global_name and ref.actor is not None:
+            ref.globalName = global_name
+            self.global_names[global_name] = ref
+        return ref
 
     def tell(self, address: object, message: object) -> None:
         """Send from outside and serve the cell until it has nothing to do for the moment."""
@@ -84,7 +128,7 @@ class ExternalCalls:
         self.run(SETTLE_S, until=lambda: not self.ready)
 
     def ask(self, address: object, message: object, timeout: timedelta | float | None) -> Any:
-        """Send from outside and return the next message to the outside, or ``None`` after ``timeout``."""
+        """Send from outside; return the next message to the outside, ``None`` if none came."""
         self._post(self.outside, address, message)
         return self.listen(timeout)
 
@@ -131,3 +175,23 @@ class ExternalCalls:
         for ref in tuple(self.primaries):
             self.end(ref, "killed")
         self.poller.close()
+
+    # -- plain Thespian actors ------------------------------------------------------------------
+
+    def receive_plain(self, ref: Ref, message: Any, sender: Any) -> Any:
+        """A request to exit is one however it came: light actors post it as work."""
+        if isinstance(message, ActorExitRequest):
+            self.exit_plain(ref, "shutdown", sender)
+            return None
+        return ref.actor.receiveMessage(message, sender)
+
+    def exit_plain(self, ref: Ref, reason: Reason, sender: Ref | None) -> None:
+        """Let a plain actor see the request first, then its children, then end it."""
+        ref.actor.receiveMessage(ActorExitRequest(), sender)
+        for child in tuple(ref.children or ()):
+            if not isinstance(child.actor, LightActor):
+                try:
+                    self.exit_plain(child, reason, ref)
+                except Exception as error:  # noqa: BLE001 - any bug ends this actor, and only it
+                    self.crash(child, error)
+        self.end(ref, reason)

@@ -44,7 +44,7 @@ class Down:
 
 @dataclass(frozen=True, slots=True)
 class ChildStarted:
-    """To a supervisor: the child has run its ``on_start``; ``info`` is what it gave to ``ready``."""
+    """To a supervisor: the child is ready; ``info`` is what it gave to ``ready``."""
 
     address: ActorAddress
     info: Any = None

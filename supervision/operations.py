@@ -1,4 +1,4 @@
-"""What may be asked of a supervisor: OTP's operations on its children, as pure as the decision itself.
+"""What may be asked of a supervisor: OTP's operations on its children, as pure as the decision.
 
 Each is a function of the :class:`~supervision.decision.Draft` in the making and the question; it
 answers at once, or puts tasks on the agenda with the answer behind them.
@@ -13,7 +13,7 @@ from immutables import Map
 
 from supervision.errors import SpecError
 from supervision.events import Answer, Asked
-from supervision.specs import ChildSpec, check_spec, check_start
+from supervision.specs import ChildSpec, SupervisorFlags, check_spec, check_start
 from supervision.state import Child, StartTask, StopTask, count_children
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ ONE_ARGUMENT = frozenset({"restart_child", "terminate_child", "delete_child", "g
 
 
 def carry_out(draft: Draft, event: Asked) -> None:
+    """Do what is asked, or answer why not: ``("error", reason)``."""
     operation = OPERATIONS.get(event.operation)
     if operation is None:
         draft.answer(event.caller, ("error", ("unknown_operation", event.operation)))
@@ -41,7 +42,7 @@ def _ask_start(draft: Draft, event: Asked) -> None:
     if template is not None:
         child = Child(f"{template.id}:{number}", template, number, args=tuple(event.args))
     else:
-        spec = event.args[0] if len(event.args) == 1 else event.args
+        spec: Any = event.args[0] if len(event.args) == 1 else event.args
         problem = _why_not(draft, spec)
         if problem is not None:
             draft.answer(event.caller, ("error", problem))
@@ -135,8 +136,7 @@ def _ask_change(draft: Draft, event: Asked) -> None:
     flags, specs = event.args
     try:
         check_start(flags, specs)
-        if (flags.strategy == "simple_one_for_one") != (draft.state.template is not None):
-            raise SpecError("bad_start_spec", f"{draft.state.flags.strategy} cannot become that")
+        _check_kind(draft, flags)
     except SpecError as error:
         draft.answer(event.caller, ("error", (error.code, error.value)))
         return
@@ -146,6 +146,13 @@ def _ask_change(draft: Draft, event: Asked) -> None:
     else:
         _change_children(draft, specs)
     draft.answer(event.caller, "ok")
+
+
+def _check_kind(draft: Draft, flags: SupervisorFlags) -> None:
+    """Refuse to turn a static supervisor into a dynamic one, or back."""
+    if (flags.strategy == "simple_one_for_one") != (draft.state.template is not None):
+        change = f"{draft.state.flags.strategy} to {flags.strategy}"
+        raise SpecError("bad_strategy_change", change)
 
 
 def _change_template(draft: Draft, template: ChildSpec) -> None:

@@ -7,7 +7,7 @@ import select
 
 
 class EpollPoller:
-    """Level-triggered waiting on readable descriptors; its own descriptor can be watched in turn."""
+    """Level-triggered waiting on readable descriptors; its own can be watched in turn."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()

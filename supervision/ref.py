@@ -68,7 +68,7 @@ class Ref(ActorAddress):
         limit: The mailbox's bound.
     """
 
-    # Rarely set, so kept on the class: making a Ref must stay cheap, there is one for each impression.
+    # Rarely set, so kept on the class: making a Ref must stay cheap, there is one per impression.
     suspended = False
     starting = False
     begun = False

@@ -1,7 +1,7 @@
 """Who plays a role: a role resolves to its live agent, or to nobody, and then its fallback answers.
 
-A route is closed while its agent is down, suspended or overloaded, and for a short cool-off after too
-many late answers in a row. After the cool-off one question is let through as a probe, so that
+A route is closed while its agent is down, suspended or overloaded, and for a short cool-off after
+too many late answers in a row. After the cool-off one question is let through as a probe, so that
 recovery is noticed without an operator (the half-open state of a circuit breaker; Nygard, "Release
 It!", ch. 5).
 """

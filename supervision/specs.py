@@ -1,4 +1,4 @@
-"""What a supervisor is told: child specifications and flags, as data, checked before anything starts.
+"""What a supervisor is told: child specifications and flags, as data, checked before any start.
 
 The vocabulary and the defaults are those of Erlang/OTP's ``supervisor`` (stdlib reference manual,
 "Child specification" and "Supervisor flags"), so that what is known about OTP trees holds here.
@@ -159,8 +159,8 @@ def check_start(flags: object, specs: Sequence[object]) -> None:
     """Refuse what a supervisor cannot be started with, or changed to.
 
     Raises:
-        SpecError: as :func:`check_flags` and :func:`check_specs`, or ``bad_start_spec`` if a dynamic
-            supervisor is not given exactly one template.
+        SpecError: as :func:`check_flags` and :func:`check_specs`, or ``bad_start_spec`` if a
+            dynamic supervisor is not given exactly one template.
     """
     check_flags(flags)
     assert isinstance(flags, SupervisorFlags)

@@ -92,7 +92,7 @@ class State:
         return sorted(self.children.values(), key=_order)
 
     def concerns(self, event: Event) -> bool:
-        """Tell whether ``event`` can be taken now: always when idle, else news of who is awaited."""
+        """Tell whether ``event`` can be taken now: when idle, or as news of who is awaited."""
         if self.awaiting is None:
             return True
         return (

@@ -1,10 +1,9 @@
 """The supervisor: a light actor around the pure decision, for children of both placements.
 
-It turns news into events, keeps back those that must wait, and carries out the commands. What it knows of a child's body
-is a *handle*: a cell address for a light child, a process record for one in its own process.
-
-One fast lane: the temporary children of a dynamic supervisor (an orchestrator for each impression) need no decision, since
-whatever ends them they are only forgotten. So they are made on ``StartChild`` at once and the cell keeps count of them.
+It turns news into events, keeps back those that must wait, and carries out the commands. What it
+knows of a child's body is a *handle*: a cell address for a light child, a process record for one
+in its own process. The many short-lived children of a dynamic supervisor take a fast lane past all
+this (``supervision.fastlane``).
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from thespian.actors import WakeupMessage
 
-from supervision import decision
+from supervision import decision, events
 from supervision.actor import STARTING, STOPPING, LightActor
 from supervision.errors import SpecError, StartError
+from supervision.fastlane import FastLane, qualifies
 from supervision.messages import (
     Call,
     CallResult,
@@ -29,7 +29,8 @@ from supervision.messages import (
     StartChild,
 )
 from supervision.ref import Ref, Timer
-from supervision.specs import ChildSpec, SupervisorFlags, check_flags, check_specs
+from supervision.specs import ChildSpec, SupervisorFlags, check_flags, check_specs, check_start
+from supervision.state import Child, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,14 +40,16 @@ if TYPE_CHECKING:
     Handle = Ref | ProcessChild
 
 RETRY_PAUSE_S = 0.0
+BY_HANDLE = frozenset({"terminate_child", "get_childspec"})
+"""Operations that name a dynamic child by its handle."""
 
 
 class _Body:
     """A child's live body and what the shell keeps beside it."""
 
-    __slots__ = ("deadline", "handle", "incarnation", "key", "last_error", "since_s", "spec")
+    __slots__ = ("deadline", "handle", "incarnation", "key", "since_s", "spec")
 
-    def __init__(self, child: decision.Child, handle: Handle, since_s: float) -> None:
+    def __init__(self, child: Child, handle: Handle, since_s: float) -> None:
         self.key = child.key
         self.incarnation = child.incarnation
         self.spec = child.spec
@@ -56,32 +59,44 @@ class _Body:
 
 
 class Supervisor(LightActor):
-    """Starts its children in order, restarts them by the strategy, stops them in reverse, gives up upward.
+    """Starts children in order, restarts by the strategy, stops in reverse, gives up upward.
+
+    It answers ``Call`` with ``CallResult``, and takes ``StartChild`` for dynamic children.
 
     Args:
         flags: Strategy and restart intensity.
         specs: The children; for ``simple_one_for_one`` exactly one, the template.
 
-    It answers ``Call`` (see there) with ``CallResult``, and takes ``StartChild`` for dynamic children.
+    Attributes:
+        state: What the decision knows.
+        bodies: The live children, by key.
+        starts: How often each child was started.
+        last_errors: What each child last died of, if it died of an error.
     """
 
     def __init__(self, flags: SupervisorFlags, specs: Sequence[ChildSpec] = ()) -> None:
         super().__init__()
         self.flags = flags
-        self.specs = tuple(specs)
-        self.state = decision.State(flags)
+        self.specs = tuple(specs) if isinstance(specs, list | tuple) else specs
+        self.state = State(flags)
         self.bodies: dict[str, _Body] = {}
         self.last_errors: dict[str, str] = {}
         self.starts: dict[str, int] = {}
-        self.crashes = 0
         self._by_handle: dict[Any, _Body] = {}
-        self._backlog: deque[decision.Event] = deque()
-        self._begun = False
+        self._backlog: deque[events.Event] = deque()
+        self._fast: FastLane | None = None
+        self._end_reason: Reason = None
 
-    # -- life ---------------------------------------------------------------------------------------------------
+    # -- life -----------------------------------------------------------------------------------
 
     def on_start(self) -> Any:
         """Check flags and specs, then start the children; ready when all of them are."""
+        self._check()
+        self._take(events.Begin(tuple(self.specs)))
+        self._choose_lane()
+        return STARTING
+
+    def _check(self) -> None:
         try:
             check_flags(self.flags)
         except SpecError as error:
@@ -90,12 +105,26 @@ class Supervisor(LightActor):
             check_specs(self.specs, self.flags.auto_shutdown)
         except SpecError as error:
             raise StartError(("start_spec", error.code, error.value)) from error
-        self._take(decision.Begin(self.specs))
-        return STARTING
+        try:
+            check_start(self.flags, self.specs)
+        except SpecError as error:
+            raise StartError((error.code, error.value)) from error
+
+    def _choose_lane(self) -> None:
+        """Open the fast lane if the template in force allows it, or keep the one there is."""
+        template = self.state.template
+        if template is None or not qualifies(self.state.flags, template):
+            self._fast = None
+        elif self._fast is None:
+            self._fast = FastLane(self.cell, self._myRef, template)
+        else:
+            self._fast.spec = template
 
     def on_stop(self, reason: Reason) -> Any:
         """Stop the children in reverse order, then end."""
-        self._take(decision.StopAsked(reason))
+        if self._fast is not None and not self._fast.closed:
+            self._fast.close(self._fast_children())
+        self._take(events.StopAsked(reason))
         return STOPPING
 
     def receiveMessage(self, message: Any, sender: Any) -> None:
@@ -104,9 +133,9 @@ class Supervisor(LightActor):
             case StartChild():
                 self._start_dynamic(message, sender)
             case ChildStarted(handle, info):
-                self._news(handle, decision.Launched, info)
+                self._started(handle, info)
             case ChildDeclined(handle):
-                self._news(handle, decision.Declined)
+                self._declined(handle)
             case ChildFailed(handle, reason, detail):
                 self._failed(handle, reason, detail)
             case ChildExited():
@@ -118,38 +147,54 @@ class Supervisor(LightActor):
             case _:
                 self.cell.dead_letters += 1
 
-    # -- news of children ---------------------------------------------------------------------------------------
+    # -- news of children -----------------------------------------------------------------------
 
-    def _news(self, handle: Any, event: Any, *details: Any) -> None:
+    def _started(self, handle: Any, info: Any) -> None:
         body = self._by_handle.get(handle)
         if body is None:
             return
-        if event is decision.Launched and body.spec.role and isinstance(handle, Ref):
+        if body.spec.role and isinstance(handle, Ref):
             self.cell.registry.bind(body.spec.role, handle)
-        if event is decision.Declined:
+        self._take(events.Launched(body.key, body.incarnation, info))
+
+    def _declined(self, handle: Any) -> None:
+        body = self._by_handle.get(handle)
+        if body is not None:
             self._forget(body)
-        self._take(event(body.key, body.incarnation, *details))
+            self._take(events.Declined(body.key, body.incarnation))
 
     def _failed(self, handle: Any, reason: Reason, detail: str) -> None:
         body = self._by_handle.get(handle)
-        if body is not None:
-            self.last_errors[body.key] = detail or str(reason)
-            self._forget(body)
-            self._take(decision.LaunchFailed(body.key, body.incarnation, reason))
+        if body is None:
+            self._left_fast_lane(ChildExited(handle, reason, detail), "start_error")
+            return
+        self.last_errors[body.key] = detail or str(reason)
+        self._forget(body)
+        self._take(events.LaunchFailed(body.key, body.incarnation, reason))
 
     def _exited(self, message: ChildExited) -> None:
         body = self._by_handle.get(message.address)
         if body is None:
-            if self._is_fast_lane():  # only crashes of fast-lane children are reported to us
-                self.crashes += 1
-                self._report("child_terminated", message.reason, self.specs[0], 0, message.detail)
+            self._left_fast_lane(message, "child_terminated")
             return
         if message.detail:
             self.last_errors[body.key] = message.detail
         elif message.reason != "shutdown":
             self.last_errors[body.key] = str(message.reason)
         self._forget(body)
-        self._take(decision.Exited(body.key, body.incarnation, message.reason))
+        self._take(events.Exited(body.key, body.incarnation, message.reason))
+
+    def _left_fast_lane(self, message: ChildExited, context: str) -> None:
+        fast = self._fast
+        if fast is None:
+            return
+        crashed, callers = fast.left(message)
+        if crashed:
+            self._report(context, message.reason, fast.spec, 0, message.detail)
+        for caller in callers:
+            self._answer(caller, "ok")
+        if self._end_reason is not None and fast.is_empty:
+            self.stop(self._end_reason)
 
     def _forget(self, body: _Body) -> None:
         if body.deadline is not None:
@@ -158,68 +203,86 @@ class Supervisor(LightActor):
         if self.bodies.get(body.key) is body:
             del self.bodies[body.key]
 
-    # -- events in, commands out --------------------------------------------------------------------------------
+    # -- events in, commands out ----------------------------------------------------------------
 
-    def _take(self, event: decision.Event) -> None:
-        """Decide on ``event``, now or when it is its turn, and on all that waited for what it changes."""
+    def _take(self, event: events.Event) -> None:
+        """Decide on ``event``, now or when it is its turn, and on all that waited for it."""
         self._backlog.append(event)
         while self._myRef.actor is not None and (turn := self._next_event()) is not None:
             self._step(turn)
 
-    def _next_event(self) -> decision.Event | None:
-        """Take the first event that can be decided now; while a child is awaited that is only news of it."""
-        for event in self._backlog:
+    def _next_event(self) -> events.Event | None:
+        """Take the first event that can be decided now."""
+        if self._end_reason is not None:
+            return None  # all is decided; only the last of the fast lane are still to go
+        for index, event in enumerate(self._backlog):
             if self.state.concerns(event):
-                self._backlog.remove(event)
+                del self._backlog[index]
                 return event
         return None
 
-    def _step(self, event: decision.Event) -> None:
+    def _step(self, event: events.Event) -> None:
         self.state, commands = decision.step(self.state, event, self.cell.clock())
         for command in commands:
             self._carry_out(command)
+        if isinstance(event, events.News) and event.key not in self.state.children:
+            self.last_errors.pop(event.key, None)
+            self.starts.pop(event.key, None)
+        elif isinstance(event, events.Asked) and event.operation == "change_specs":
+            self.flags = self.state.flags
+            self._choose_lane()
 
-    def _carry_out(self, command: decision.Command) -> None:
+    def _carry_out(self, command: events.Command) -> None:
         match command:
-            case decision.Launch(child):
+            case events.Launch(child):
                 self._launch(child)
-            case decision.Halt(child):
+            case events.Halt(child):
                 self._halt(child)
-            case decision.Answer(caller, value):
+            case events.Answer(caller, value):
                 self._answer(caller, value)
-            case decision.Retry(key):
-                self.wake_after(RETRY_PAUSE_S, decision.RetryDue(key))
-            case decision.Tell(context, reason, child):
+            case events.Retry(key):
+                self.wake_after(RETRY_PAUSE_S, events.RetryDue(key))
+            case events.Tell(context, reason, child):
                 detail = self.last_errors.get(child.key, "")
                 self._report(context, reason, child.spec, child.incarnation, detail)
-            case decision.Ready():
-                self._begun = True
+            case events.Ready():
                 self.ready()
-            case decision.End(reason):
+            case events.End(reason):
                 self._end(reason)
 
     def _end(self, reason: Reason) -> None:
         for body in tuple(self.bodies.values()):
             self._forget(body)
-        self.stop(reason)
+        if self._fast is None or self._fast.is_empty:
+            self.stop(reason)
+        else:
+            self._end_reason = reason
 
-    def _launch(self, child: decision.Child) -> None:
+    def _launch(self, child: Child) -> None:
         spec = child.spec
         path = f"{self.path}/{child.key}"
-        if spec.placement == "process":
-            if self.cell.processes is None:
-                raise StartError(f"{path} wants a process of its own, but its supervisor lives where none can be made")
-            body = _Body(child, self.cell.processes.start_process(self._myRef, spec, path), self.cell.clock())
-        else:
-            ref = self.cell.spawn(
-                spec.start.build, (child.args,), parent=self._myRef, name=child.key, limit=spec.mailbox_limit
-            )
-            body = _Body(child, ref, self.cell.clock())
         self.starts[child.key] = self.starts.get(child.key, 0) + 1
+        handle: Handle
+        if spec.placement == "light":
+            handle = self.cell.spawn(
+                spec.start.build,
+                (child.args,),
+                parent=self._myRef,
+                name=child.key,
+                limit=spec.mailbox_limit,
+            )
+        elif self.cell.processes is not None:
+            handle = self.cell.processes.start_process(self._myRef, spec, path)
+        else:
+            reason = "no_processes_here"
+            self.last_errors[child.key] = f"{path} wants its own process; this cell can make none"
+            self._backlog.append(events.LaunchFailed(child.key, child.incarnation, reason))
+            return
+        body = _Body(child, handle, self.cell.clock())
         self.bodies[child.key] = body
-        self._by_handle[body.handle] = body
+        self._by_handle[handle] = body
 
-    def _halt(self, child: decision.Child) -> None:
+    def _halt(self, child: Child) -> None:
         body = self.bodies.get(child.key)
         if body is None:
             return  # it has ended by itself already, and that news waits in the backlog
@@ -243,59 +306,73 @@ class Supervisor(LightActor):
             self.cell.processes.kill_process(body.handle)
 
     def _woken(self, payload: Any) -> None:
-        if isinstance(payload, _Body):
+        if isinstance(payload, Ref):
+            if self._fast is not None:
+                self._fast.overdue(payload)
+        elif isinstance(payload, _Body):
             if self.bodies.get(payload.key) is payload:
                 self._kill(payload)
         else:
             self._take(payload)
 
-    # -- operations ---------------------------------------------------------------------------------------------
-
-    def _is_fast_lane(self) -> bool:
-        return (
-            self.flags.strategy == "simple_one_for_one"
-            and self.specs[0].restart == "temporary"
-            and self.specs[0].placement == "light"
-        )
+    # -- operations -----------------------------------------------------------------------------
 
     def _start_dynamic(self, message: StartChild, sender: Ref) -> None:
-        if not self._is_fast_lane():
-            self._take(decision.Asked("start_child", message.args, (sender, 0)))
-            return
-        spec = self.specs[0]
-        ref = self.cell.spawn(
-            spec.start.build,
-            (message.args,),
-            parent=self._myRef,
-            name=message.name,
-            limit=spec.mailbox_limit,
-            quiet=True,
-        )
-        # The one who wanted it hears at once if it dies before it has answered.
-        ref.waiters = {sender: 1}
-        if ref.actor is None:
-            self.cell.tell_waiters(ref, ref.exit_reason)
+        if self._fast is not None:
+            self._fast.start(message, sender)
+        else:
+            self._take(events.Asked("start_child", message.args, (sender, 0)))
 
     def _asked(self, message: Call, sender: Ref) -> None:
+        caller = (sender, message.number)
         args = message.args
-        if message.operation == "terminate_child" and args and args[0] in self._by_handle:
-            args = (self._by_handle[args[0]].key,)
-        self._take(decision.Asked(message.operation, args, (sender, message.number)))
+        if self.state.template is not None and message.operation in BY_HANDLE and len(args) == 1:
+            body = self._by_handle.get(args[0]) if not isinstance(args[0], str) else None
+            if body is not None:
+                args = (body.key,)
+            elif isinstance(args[0], Ref) and self._asked_unrecorded(message, args[0], caller):
+                return
+        self._take(events.Asked(message.operation, args, caller))
+
+    def _asked_unrecorded(self, message: Call, ref: Ref, caller: tuple[Ref, int]) -> bool:
+        """Answer about a handle that is in no record, if it is dead or of the fast lane."""
+        if ref.actor is None:
+            if message.operation == "terminate_child":
+                self._answer(caller, "ok")  # as OTP: what is dead has been terminated
+            return message.operation == "terminate_child"
+        if self._fast is None or ref.parent is not self._myRef:
+            return False
+        if message.operation == "terminate_child":
+            self._fast.halt(ref, caller)
+        else:
+            self._answer(caller, self._fast.spec)
+        return True
 
     def _answer(self, caller: tuple[Ref, int], value: Any) -> None:
         asker, number = caller
         if isinstance(value, tuple) and value and value[0] == "started":
             value = ("started", self.bodies[value[1]].handle, value[3])
         elif isinstance(value, list):
-            value = [self._child_row(child) for child in value]
+            value = [self._row(child) for child in value]
+            value += [(ref.name, ref, "worker", "running") for ref in self._fast_children()]
+        elif isinstance(value, dict) and self._fast is not None:
+            more = len(self._fast_children())
+            value = {**value, "active": value["active"] + more, "workers": value["workers"] + more}
         self.send(asker, CallResult(number, value))
 
-    def _child_row(self, child: decision.Child) -> tuple[str, Any, str, str]:
+    def _fast_children(self) -> list[Ref]:
+        if self._fast is None:
+            return []
+        return [ref for ref in self._myRef.children or () if ref not in self._by_handle]
+
+    def _row(self, child: Child) -> tuple[str, Any, str, str]:
         """A row of ``which_children``: id, handle or ``None``, type, state."""
         body = self.bodies.get(child.key)
         return child.key, body.handle if body else None, child.spec.type, child.state
 
-    def _report(self, context: str, reason: Reason, spec: ChildSpec, incarnation: int, detail: str) -> None:
+    def _report(
+        self, context: str, reason: Reason, spec: ChildSpec, incarnation: int, detail: str
+    ) -> None:
         offender = {
             "id": spec.id,
             "incarnation": incarnation,
@@ -306,10 +383,15 @@ class Supervisor(LightActor):
         }
         self.cell.reporter(Report(self.path, context, reason, offender, detail))
 
-    # -- looking in ---------------------------------------------------------------------------------------------
+    # -- looking in -----------------------------------------------------------------------------
+
+    @property
+    def crashes(self) -> int:
+        """How many children of the fast lane crashed."""
+        return self._fast.crashes if self._fast is not None else 0
 
     def allowance_left(self) -> int:
-        """Restarts that are still allowed within the present period before this supervisor gives up."""
+        """Restarts that are still allowed now before this supervisor gives up."""
         now = int(self.cell.clock())
         recent = [moment for moment in self.state.restarts if moment >= now - self.flags.period_s]
         return max(0, self.flags.intensity - len(recent))

@@ -1,4 +1,4 @@
-"""Publish and subscribe in a cell: an agent is added by subscribing, no publisher knows who listens."""
+"""Publish and subscribe in a cell: an agent joins by subscribing; publishers know no listener."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class Waiting:
                 del self._watchers[fd]
                 self.poller.unwatch(fd)
         for fd in filenos:
-            # Also what was watched before: closed and opened again, it has the number, not the watch.
+            # Also what was watched before: closed and opened again, it has only the number.
             self._watchers[fd] = ref
             self.poller.watch(fd)
         ref.watched = filenos
