@@ -92,7 +92,7 @@ def closed_loop(link: ClientLink, traffic: Traffic, seconds: float, window: int)
     clock = time.perf_counter
     descriptor = [link.fileno()]
     number = waiting = 0
-    begun_s = clock()
+    begun_s = last_s = clock()
     over_s = begun_s + seconds
     while (now_s := clock()) < over_s or waiting:
         while waiting < window and now_s < over_s:
@@ -102,13 +102,15 @@ def closed_loop(link: ClientLink, traffic: Traffic, seconds: float, window: int)
             waiting += 1
         if not select.select(descriptor, (), (), PATIENCE_S)[0]:
             phase.unanswered += waiting
-            break
+            waiting = 0
+            continue
         answers = link.drain(BURST)
-        waiting -= len(answers)
+        last_s = clock()
+        waiting = max(0, waiting - len(answers))
         phase.answered += len(answers)
         for answer in answers[:1]:
             note(phase, answer.body)
-    phase.elapsed_s = clock() - begun_s
+    phase.elapsed_s = last_s - begun_s
     return phase
 
 

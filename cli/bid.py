@@ -153,7 +153,7 @@ def _print_story(story: Mapping[str, Any]) -> None:
     told = {name: value for name, value in story.items() if name not in {"steps", "candidates"}}
     candidates = story.get("candidates") or ()
     told["candidates"] = len(candidates)
-    facts = [_fact(name, value) for name, value in told.items()]
+    facts = [_fact(name, value) for name, value in told.items() if value not in ("", None, [])]
     print_facts(facts, title="how it came about")
     if story.get("steps"):
         rows = [(step.get("step"), step.get("kind"), step.get("ms")) for step in story["steps"]]

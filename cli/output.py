@@ -74,7 +74,12 @@ def print_table(
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in listed:
         table.add_row(*(Text("" if cell is None else _text(cell)) for cell in row))
-    console().print(table)
+    output = console()
+    with output.capture() as captured:
+        output.print(table)
+    for line in captured.get().splitlines():
+        if line.strip():
+            click.echo(line.rstrip())
 
 
 def print_facts(facts: Iterable[tuple[str, object]], title: str | None = None) -> None:

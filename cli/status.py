@@ -33,4 +33,5 @@ def _readable(value: object) -> object:
         return ", ".join(f"{name} {_readable(inner)}" for name, inner in value.items())
     if isinstance(value, list):
         return ", ".join(str(_readable(inner)) for inner in value)
-    return value
+    # Numbers here are mostly names: pids and ports.
+    return str(value) if isinstance(value, int) else value
