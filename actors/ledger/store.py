@@ -14,9 +14,10 @@ from __future__ import annotations
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote
 
 import msgspec
-from sqlalchemy import bindparam, create_engine, event, func, select, true
+from sqlalchemy import URL, bindparam, create_engine, event, func, select, true
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -46,9 +47,11 @@ def connect(path: Path, *, read_only: bool = False) -> Engine:
     commits. A reading one never creates, locks or changes anything.
     """
     if read_only:
-        url = f"sqlite:///file:{path}?mode=ro&uri=true"
+        query = {"mode": "ro", "uri": "true"}
+        url = URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
         return create_engine(url, connect_args={"timeout": _BUSY_S})
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_S})
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, connect_args={"timeout": _BUSY_S})
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine

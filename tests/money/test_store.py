@@ -23,7 +23,7 @@ BUDGETS = {"autumn": 5_000, "winter": 700}
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "deep" / "ledger.db"
+    return tmp_path / "a folder, 50% deep? #1" / "ledger.db"
 
 
 @pytest.fixture
