@@ -15,11 +15,11 @@ import os
 import random
 import signal
 import traceback
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from thespian.actors import Actor, ActorAddress, ThespianWatch, WakeupMessage, WatchMessage
+from thespian.actors import Actor, ActorAddress, ThespianWatch, WatchMessage
 
+from supervision.alarm import Alarm
 from supervision.cell import Cell, failure_reason
 from supervision.inspect import find, tree_of
 from supervision.messages import ChildDeclined, ChildFailed, ChildStarted
@@ -65,8 +65,7 @@ class Host(Actor):
         self._cell: Cell | None = None
         self._root: Ref | None = None
         self._keeper: Keeper | None = None
-        self._armed_s: float | None = None
-        self._outcome: Any = None
+        self._alarm = Alarm()
 
     # -- Thespian's side
 
@@ -94,8 +93,6 @@ class Host(Actor):
                 self._order(message, message.reply_to or sender)
             case WatchMessage():
                 pass  # the cell's turn is all it wants
-            case WakeupMessage():
-                self._armed_s = None
             case _:
                 if self._keeper is not None:
                     self._keeper.deliver(message)
@@ -145,16 +142,10 @@ class Host(Actor):
             return None
         self._cell.run(self._boot.spec.linger_s)
         self._root_news()
-        self._arm()
-        return ThespianWatch([self._cell.poller.fileno()])
-
-    def _arm(self) -> None:
-        """Have Thespian wake this host for the cell's next timer."""
-        assert self._cell is not None
-        due_s = self._cell.next_due_s()
-        if due_s is not None and (self._armed_s is None or due_s < self._armed_s):
-            self._armed_s = due_s
-            self.wakeupAfter(timedelta(seconds=max(0.0, due_s - self._cell.clock())))
+        # A timer that rang would keep ringing, and a bystander's turn may have served it already.
+        self._alarm.hush()
+        self._alarm.set(self._cell.next_due_s())
+        return ThespianWatch([self._cell.poller.fileno(), self._alarm.fileno()])
 
     def _root_news(self) -> None:
         """Pass on what the root's life means for the parent: ready, failed, ended."""

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
 from typing import Any
 
-from thespian.actors import ThespianWatch
+from thespian.actors import ThespianWatch, WakeupMessage
 
 from supervision import (
     ChildSpec,
@@ -62,6 +61,9 @@ class Sufferer(LightActor):
         return {"handled": self.handled}
 
     def receiveMessage(self, message: Any, sender: Any) -> None:
+        if isinstance(message, WakeupMessage):
+            self.wake_after(0.0)
+            return
         order = self.socket.recv(64).decode()
         self.handled += 1
         self.note(order)
@@ -72,11 +74,13 @@ class Sufferer(LightActor):
                 ctypes.string_at(0)
             case "leave":
                 raise Exit("normal")
+            case "spin":
+                self.wake_after(0.0)
             case "loop":
                 while True:
                     pass
-            case "freeze":
-                os.kill(os.getpid(), signal.SIGSTOP)
+            case _:
+                raise AssertionError(order)
 
 
 def supervisor(strategy: str, specs: tuple[ChildSpec, ...]) -> Supervisor:

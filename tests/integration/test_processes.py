@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from supervision.inspect import walk
+from tests.integration.family import SETTINGS
 from tests.integration.waiting import eventually
 from transport.control import ControlClient
 from transport.errors import ControlError, NotRunningError
@@ -143,6 +144,16 @@ def test_an_endless_loop_in_a_handler_is_killed_and_replaced(family: Family) -> 
     pid = family.pid("w0")
     family.order("w0", "loop")
     assert family.wait_whole(without={pid})["w0"]["last_error"] == "hung"
+
+
+def test_a_cell_that_always_has_a_timer_due_still_answers_its_heartbeat(family: Family) -> None:
+    pid = family.pid("first")
+    family.order("first", "spin")
+    long_enough_s = family.nodes()["first"]["uptime_s"] + 2 * SETTINGS.hang_s
+    eventually(lambda: family.nodes()["first"]["uptime_s"] > long_enough_s, 10.0, "time has passed")
+    assert family.pid("first") == pid
+    family.order("first", "leave")  # its descriptors are heard, too
+    assert family.wait_whole(without={pid})["first"]["last_error"] == "normal"
 
 
 def test_a_memory_fault_ends_the_process_and_it_comes_back(family: Family) -> None:
