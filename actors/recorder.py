@@ -1,7 +1,7 @@
 """The recorder: closed segments of the decision log become Parquet files for learning and audit.
 
 Principle: a segment is turned into its Parquet file under another name, made visible by one rename,
-and only then marked done. A crash anywhere leaves a segment that is simply converted again into the
+and only then removed. A crash anywhere leaves a segment that is simply converted again into the
 same file. A segment that cannot be read is put aside, never deleted, and never stops the others.
 """
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 PER_TURN: Final = 4
 """Segments converted in one turn, so that the process keeps answering its supervisor."""
-DONE_SUFFIX: Final = ".done"
 BROKEN_SUFFIX: Final = ".broken"
 EVENTS_PREFIX: Final = "events-"
 
@@ -95,17 +94,7 @@ class Recorder(LightActor):
             write_parquet(records, table, self._parquet_dir / table / f"{segment.stem}.parquet")
         self._converted += 1
         self._records += len(records)
-        self._mark_done(segment)
-
-    def _mark_done(self, segment: Path) -> None:
-        """Leave an empty marker for the newest segment of a writer: it numbers on from there."""
-        done = segment.with_suffix(DONE_SUFFIX)
-        segment.rename(done)
-        done.write_bytes(b"")
-        writer = segment.stem.rpartition("-")[0]
-        for older in self._segments_dir.glob(f"{writer}-*{DONE_SUFFIX}"):
-            if older.stem.rpartition("-")[0] == writer and older.name < done.name:
-                older.unlink()
+        segment.unlink()
 
 
 def write_parquet(records: Sequence[dict[str, Any]], table: str, path: Path) -> None:
