@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
+import signal
 import sys
 import time
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from cli.output import emit, output_option
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cli.play.player import Player
     from cli.play.schedule import Schedule
     from cli.play.summary import Tally
     from cli.play.traffic import Ask
@@ -136,10 +138,26 @@ def play(node: Node, order: Order, on_progress: Callable[[float, Tally], None]) 
             time.monotonic,
             lambda: datetime.now(tz=UTC).timestamp(),
         )
-        elapsed_s = player.run(on_progress)
+        with _interrupt_stops(player):
+            elapsed_s = player.run(on_progress)
     finally:
         lanes.close([*requests, *events])
     return summarise(player.tally, elapsed_s)
+
+
+@contextmanager
+def _interrupt_stops(player: Player) -> Iterator[None]:
+    """Let the first Ctrl-C end the asking, so that the summary is still printed; a second aborts."""
+
+    def stop(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        player.stop()
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

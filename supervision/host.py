@@ -158,7 +158,7 @@ class Host(Actor):
             match message:
                 case ChildStarted(address, info):
                     if address is self._root:
-                        self.send(self._parent, Booted(number, os.getpid(), info))
+                        self.send(self._parent, Booted(number, os.getpid(), tree_of(address), info))
                 case ChildFailed(_, reason, detail):
                     self._say_and_exit(BootFailed(number, reason, detail), 1)
                 case ChildDeclined():

@@ -63,10 +63,11 @@ class Boot:
 
 @dataclass(frozen=True, slots=True)
 class Booted:
-    """Child to parent: I am ready."""
+    """Child to parent: I am ready, and this is what I look like inside."""
 
     number: int
     pid: int
+    snapshot: dict[str, Any]
     info: Any = None
 
 
@@ -306,8 +307,9 @@ class Keeper(LightActor):
     def _heard(self, record: ProcessRecord, message: Any) -> None:
         record.heard_s = self.cell.clock()
         match message:
-            case Booted(_, _, info):
+            case Booted(_, _, snapshot, info):
                 record.booted = True
+                record.snapshot = snapshot
                 self._cancel_ready_timer(record)
                 self._tell(record, ChildStarted(record, info))
             case Pong(_, snapshot):

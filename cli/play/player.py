@@ -119,6 +119,10 @@ class Player:
         self.tally.resent = self.requests.resent
         return last_answer_s or self._now()
 
+    def stop(self) -> None:
+        """Ask nothing more; the run ends when what is under way has been answered or given up."""
+        self._exhausted = True
+
     def _register(self, selector: selectors.BaseSelector) -> None:
         for channel in (self.requests, self.events):
             if channel is not None:

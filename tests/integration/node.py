@@ -86,14 +86,15 @@ class Node:
 
     def start_load(self, *options: object) -> subprocess.Popen[bytes]:
         """Play an exchange in the background; its summary goes to a file."""
-        with (self.folder / "load.json").open("wb") as out:
+        out, err = self.folder / "load.json", self.folder / "load.err"
+        with out.open("wb") as stdout, err.open("wb") as stderr:
             return subprocess.Popen(
                 self.command("load", "-o", "json", *options),
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=(self.folder / "load.err").open("wb"),
+                stdout=stdout,
+                stderr=stderr,
             )
 
     def load_summary(self) -> dict[str, Any]:
