@@ -1,0 +1,107 @@
+"""Campaign files: what is read, and what is refused with the place that is wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from config.campaigns import SAMPLE_CAMPAIGNS, load_campaigns
+from config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = """
+[[campaigns]]
+id = "c1"
+advertiser_domain = "a.example"
+name = "A"
+categories = ["IAB1"]
+budget_micros = 1_000_000
+default_bid_micros = 1_000
+max_bid_micros = 2_000
+value_per_conversion_micros = 1_000_000
+creatives = [{ id = "k1", format = "banner", w = 300, h = 250, adm = "<a>", title = "t" }]
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "campaigns.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_samples_cover_every_format_and_the_usual_banner_sizes() -> None:
+    creatives = [creative for c in load_campaigns() for creative in c.creatives]
+    sizes = {(k.w, k.h) for k in creatives if k.format == "banner"}
+    assert {k.format for k in creatives} == {"banner", "video", "native", "audio"}
+    usual = {(300, 250), (728, 90), (320, 50), (160, 600), (300, 600), (970, 250), (468, 60)}
+    assert usual | {(120, 600)} == sizes
+    assert 20 <= len(load_campaigns()) <= 25
+
+
+def test_sample_budgets_are_between_20k_and_500k_dollars() -> None:
+    for campaign in load_campaigns():
+        assert 20_000 <= campaign.budget_micros / 1_000_000 <= 500_000
+
+
+def test_sample_markup_is_secure_and_carries_the_price_macro() -> None:
+    for campaign in load_campaigns():
+        for creative in campaign.creatives:
+            assert "http://" not in creative.adm
+            assert "${AUCTION_PRICE}" in creative.adm
+
+
+def test_a_good_file_is_read(tmp_path: Path) -> None:
+    (campaign,) = load_campaigns(written(tmp_path, GOOD))
+    assert (campaign.id, campaign.creatives[0].w, campaign.active) == ("c1", 300, True)
+
+
+def test_without_a_path_the_samples_are_read() -> None:
+    assert load_campaigns() == load_campaigns(SAMPLE_CAMPAIGNS)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("budget_micros = 1_000_000", "budget_micros = 0"), "budget_micros"),
+        (("budget_micros = 1_000_000", 'budget_micros = "x"'), r"\$\.campaigns\[0\]\.budget_micros"),
+        (("max_bid_micros = 2_000", "max_bid_micros = 10"), "default_bid_micros"),
+        (("value_per_conversion_micros = 1_000_000", "value_per_conversion_micros = 0"), "value_"),
+        (('name = "A"', 'nmae = "A"'), "nmae"),
+        (('"banner", w = 300', '"banner", w = 0'), "w and h"),
+        (('"banner"', '"hologram"'), "hologram"),
+        (('"banner"', '"video"'), "mimes and duration_s"),
+        (('id = "k1"', 'id = "c1"'), "used twice"),
+        (("creatives = [{", "starts_at = 2026-01-01T00:00:00\ncreatives = [{"), "time zone"),
+        (("[[campaigns]]", "[[campaigns"), "campaigns.toml"),
+    ],
+)
+def test_a_mistake_is_refused_and_named(
+    tmp_path: Path, change: tuple[str, str], complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        load_campaigns(written(tmp_path, GOOD.replace(*change)))
+
+
+def test_a_flight_that_ends_before_it_starts_is_refused(tmp_path: Path) -> None:
+    flight = "starts_at = 2026-02-01T00:00:00Z\nends_at = 2026-01-01T00:00:00Z\ncreatives"
+    with pytest.raises(ConfigError, match="after starts_at"):
+        load_campaigns(written(tmp_path, GOOD.replace("creatives", flight, 1)))
+
+
+def test_a_campaign_without_creatives_is_refused(tmp_path: Path) -> None:
+    text = GOOD.split("creatives")[0] + "creatives = []\n"
+    with pytest.raises(ConfigError, match="no creatives"):
+        load_campaigns(written(tmp_path, text))
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no .*campaigns"):
+        load_campaigns(written(tmp_path, "campaigns = []"))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere"):
+        load_campaigns(tmp_path / "nowhere.toml")
