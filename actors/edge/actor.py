@@ -1,0 +1,168 @@
+"""The edge's actor: binds the port, starts the thread that serves HTTP, and watches it.
+
+Principle: HTTP belongs to asyncio, life and death to supervision. The cell's loop and the server's
+loop share nothing but a descriptor that tells the end and a number that tells the pulse; when
+either is wrong the actor fails, its process ends, and its supervisor starts a fresh one.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
+
+from actors.edge.errors import ServerDiedError, ServerHungError
+from actors.edge.pulse import Pulse
+from actors.edge.server import EdgeOptions, HttpThread
+from supervision import LightActor
+from supervision.actor import STOPPING
+from supervision.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from supervision.ref import Ref
+    from transport.frames import LinkFactory
+
+START_S: Final = 10.0
+PULSE_S: Final = 0.1
+PULSE_LIMIT_S: Final = 1.0
+BACKLOG: Final = 2048
+
+
+class Edge(LightActor):
+    """Takes bid requests and notices over HTTP and carries them to the bidders.
+
+    Args:
+        links: Makes the sockets to the bidders; must be safe to use in another thread.
+        host: Address to listen on.
+        port: 0 picks a free one; ``describe`` tells which.
+        gateway_urls: Where the bidders take bid requests, one address each.
+        event_urls: Where the bidders take events, one address each.
+        max_body_bytes: Larger bid requests are refused.
+        default_tmax_ms: Time for an answer where the request names none.
+        unix_clock: Seconds since 1970.
+    """
+
+    def __init__(  # noqa: PLR0913 - the node's wiring names each
+        self,
+        links: LinkFactory,
+        host: str,
+        port: int,
+        gateway_urls: Sequence[str],
+        event_urls: Sequence[str],
+        *,
+        max_body_bytes: int,
+        default_tmax_ms: float,
+        unix_clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._options = EdgeOptions(
+            links=links,
+            gateway_urls=tuple(gateway_urls),
+            event_urls=tuple(event_urls),
+            max_body_bytes=max_body_bytes,
+            default_tmax_ms=default_tmax_ms,
+            unix_clock=unix_clock,
+        )
+        self._pulse = Pulse(PULSE_S, PULSE_LIMIT_S)
+        self._http: HttpThread | None = None
+        self._stop_reason: Any = "shutdown"
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def on_start(self) -> ThespianWatch:
+        """Bind the port and start to serve.
+
+        Raises:
+            StartError: The port is taken, or the server does not come up.
+        """
+        listener = listen(self._host, self._port)
+        self._port = listener.getsockname()[1]
+        self._http = http = HttpThread(listener, self._options)
+        if not http.start(START_S):
+            why = http.error or f"not within {START_S:g} s"
+            raise StartError(f"edge_not_serving: {why}") from http.error
+        self._pulse.beat_s = self.cell.clock()
+        self.wake_after(PULSE_S)
+        return ThespianWatch([http.fileno()])
+
+    def on_stop(self, reason: Any) -> Any:
+        """Take no more requests; end when those in hand are answered."""
+        assert self._http is not None
+        self._stop_reason = reason
+        self._http.stop()
+        return STOPPING
+
+    def on_end(self) -> None:
+        """Close the port."""
+        if self._http is not None:
+            self._http.close()
+
+    def describe(self) -> dict[str, Any]:
+        """Tell where it listens and who is behind it."""
+        http = self._http
+        gateways = http.gateways if http is not None else None
+        desks = http.desks if http is not None else None
+        return {
+            "url": f"http://{self._host}:{self._port}",
+            "gateways": 0 if gateways is None else gateways.connected,
+            "event_desks": 0 if desks is None else desks.connected,
+            "in_flight": 0 if gateways is None else gateways.waiting,
+        }
+
+    # --- watching ------------------------------------------------------------------------------
+
+    def receiveMessage(self, message: Any, sender: Ref) -> None:
+        """Feel the pulse, or hear that the thread has ended."""
+        if isinstance(message, WakeupMessage):
+            self._feel()
+        elif isinstance(message, WatchMessage):
+            self._ended()
+
+    def _feel(self) -> None:
+        """Ping the server's loop.
+
+        Raises:
+            ServerHungError: It has not answered for too long.
+        """
+        assert self._http is not None
+        before = self._pulse.number
+        if not self._pulse.beat(self.cell.clock(), self._http.pong):
+            raise ServerHungError(
+                f"the loop that serves HTTP has not gone round for {PULSE_LIMIT_S:g} s"
+            )
+        if self._pulse.number != before:
+            self._http.ping(self._pulse.number)
+        self.wake_after(PULSE_S)
+
+    def _ended(self) -> None:
+        """Follow the thread: in good order after a polite stop, otherwise as a failure.
+
+        Raises:
+            ServerDiedError: It ended by itself.
+        """
+        assert self._http is not None
+        if self._http.error is None and self._http.stopping:
+            self.stop(self._stop_reason)
+            return
+        raise ServerDiedError(f"the thread that serves HTTP has ended: {self._http.error!r}")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        StartError: The address is taken or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise StartError(
+            f"edge_cannot_listen: {host}:{port}: {error.strerror}; stop what uses it or set another"
+            " port"
+        ) from error

@@ -1,0 +1,19 @@
+"""What can go wrong at the edge, typed by who must act."""
+
+from __future__ import annotations
+
+
+class EdgeError(Exception):
+    """Base of all failures of the HTTP edge."""
+
+
+class NoticeFormError(EdgeError):
+    """A notice URL cannot be read: its sender must act."""
+
+
+class ServerDiedError(EdgeError):
+    """The thread that serves HTTP has ended by itself: the edge must be started anew."""
+
+
+class ServerHungError(EdgeError):
+    """The loop that serves HTTP does not answer: the edge must be started anew."""
