@@ -76,7 +76,7 @@ class ExitNow:
         self.reason = reason
 
 
-class Raised(StartError):
+class RaisedError(StartError):
     """The bug of a scripted child."""
 
 
@@ -113,7 +113,7 @@ class Probe(LightActor):
                 reason = self._value if self._kind == "error" else self._kind
                 self._fail(StartError(reason_of(reason)))
             case "raise":
-                self._fail(Raised(reason_of(self._value)))
+                self._fail(RaisedError(reason_of(self._value)))
             case "init_exit":
                 self._fail(Exit(reason_of(self._value)))
             case _:
