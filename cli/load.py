@@ -147,7 +147,7 @@ def play(node: Node, order: Order, on_progress: Callable[[float, Tally], None]) 
 
 @contextmanager
 def _interrupt_stops(player: Player) -> Iterator[None]:
-    """Let the first Ctrl-C end the asking, so that the summary is still printed; a second aborts."""
+    """Let the first Ctrl-C end the asking, and so print the summary; a second one aborts."""
 
     def stop(_number: int, _frame: object) -> None:
         signal.signal(signal.SIGINT, before)

@@ -37,13 +37,13 @@ from supervision.process import (
     ProcessRecord,
     guard_process,
 )
+from supervision.ref import Ref
 from supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     from supervision.messages import Reason
-    from supervision.ref import Ref
 
 DRAIN_LIMIT_S = 1
 INNER = "cell"
@@ -157,7 +157,7 @@ class Host(Actor):
             message, _ = news.popleft()
             match message:
                 case ChildStarted(address, info):
-                    if address is self._root:
+                    if isinstance(address, Ref) and address is self._root:
                         self.send(self._parent, Booted(number, os.getpid(), tree_of(address), info))
                 case ChildFailed(_, reason, detail):
                     self._say_and_exit(BootFailed(number, reason, detail), 1)
