@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,17 @@ def test_a_load_is_answered_and_every_event_is_acknowledged(gateway: Gateway) ->
     assert summary["spend_micros"] > 0
     assert summary["events_acknowledged"] == summary["events_sent"] == len(gateway.heard)
     assert gateway.heard.count("Win") == summary["wins"]
+
+
+def test_an_interrupted_load_still_sums_up(gateway: Gateway) -> None:
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    result = run("load", "--duration", "20", "-o", "json")
+    timer.join()
+    assert result.exit_code == Exit.OK, result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["sent"] == summary["answered"] > 0
+    assert summary["duration_s"] < 15
 
 
 def test_captured_requests_are_played_once_each(gateway: Gateway, tmp_path: Path) -> None:

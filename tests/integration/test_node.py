@@ -72,7 +72,8 @@ def test_every_request_is_answered_while_each_part_of_the_tree_is_killed_in_turn
     report = node.json("ledger", "verify")
     assert report["ok"], report
     settled = node.json("ledger", "show")
-    assert settled["settlements"] >= summary["wins"] * 0.99, (settled["statuses"], summary)
+    assert settled["settlements"] == summary["wins"], (settled["statuses"], summary)
+    assert settled["settled_micros"] == summary["spend_micros"], (settled, summary)
     assert node.run("down").returncode == 0
     eventually(lambda: node.processes() == [], 5.0, "no process is left")
 
