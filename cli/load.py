@@ -99,7 +99,8 @@ def load(context: click.Context, /, node: Node, output: str, **options: Any) -> 
     """Play an exchange: requests, auctions, wins, losses, clicks, conversions.
 
     The auctions are held against simulated competitors. Latency counts from the moment a
-    request was due. Exit code 3 when a request was not answered or an answer broke a rule.
+    request was due. Exit code 3 when a request was not answered or an answer broke a rule. Ctrl-C
+    ends the run early, with its summary.
     """
     from cli.play.report import print_summary
 

@@ -220,6 +220,21 @@ def test_a_bidder_that_comes_back_is_asked_again() -> None:
     assert run.tally.events_acknowledged == run.tally.events_sent
 
 
+def test_a_run_that_is_stopped_still_takes_what_is_in_flight() -> None:
+    hub = MemoryHub()
+    node = Node(hub)
+    run = player(hub, AsAnswered(8), Limits(duration_s=60.0))
+
+    def stop(now_s: float, _tally: Tally) -> None:
+        if now_s > 0.1:
+            run.stop()
+        node.work()
+
+    run.run(stop)
+    assert run.tally.sent == run.tally.answered > 8
+    assert run.tally.events_acknowledged == run.tally.events_sent
+
+
 def test_a_run_ends_when_its_traffic_does() -> None:
     hub = MemoryHub()
     node = Node(hub)
