@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -45,6 +46,8 @@ def down(node: Node, timeout_s: float, *, force: bool) -> None:
             raise
         family = _silent_family(paths, force=force)
     _wait_for_end(paths, family, timeout_s, force=force)
+    with contextlib.suppress(OSError):  # not empty: what is in it is not ours
+        paths.runtime_dir.rmdir()
     say(f"stopped the node on {paths.data_dir}")
 
 
