@@ -8,17 +8,20 @@ derived from the content, so equal weights have equal versions on every machine.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from models.errors import ModelCorruptError, ModelMissingError, UnknownModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     Tensors = dict[str, NDArray[np.generic]]
 
 WEIGHTS_FILE: Final = "weights.safetensors"
@@ -48,7 +51,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, list[str]] = {}
 
 
-class Trained(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Trained:
     """What training makes, before it is written.
 
     Attributes:
@@ -65,7 +69,7 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     tensors: dict[str, NDArray[np.generic]]
     metrics: Mapping[str, float]
-    labels: Mapping[str, list[str]] = {}
+    labels: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 def weights_folder(name: str) -> Path:

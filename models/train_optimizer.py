@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CHOICES: Final = 8
-_TEST_AUCTIONS: Final = 20_000
 _LOG_BID_MEAN: Final = 7.6
 _LOG_BID_SPREAD: Final = 1.1
 
@@ -49,12 +48,14 @@ class OptimizerSettings(msgspec.Struct, frozen=True):
         users: To whom they were shown.
         choices: Decisions of the selector, for calibration.
         auctions: Random bids, for the market.
+        test_auctions: Auctions to measure on.
     """
 
     impressions: int = 3_000_000
     users: int = 20_000
     choices: int = 150_000
     auctions: int = 150_000
+    test_auctions: int = 20_000
 
 
 class OptimizerResult(msgspec.Struct, frozen=True):
@@ -93,7 +94,7 @@ def train_optimizer(
     Args:
         seed: Of users, impressions and auctions.
         folders: Of the profiler and of the selector that it will work with.
-        settings: How much; by default about half a minute on two cores.
+        settings: How much; by default some ten seconds.
     """
     how = settings or OptimizerSettings()
     rng = np.random.default_rng((seed, 30))
@@ -110,7 +111,9 @@ def train_optimizer(
         "creatives": list(scene.ads.ids),
     }
     value = ValueModel(tensors, labels, "training")
-    table = _measure(value, tensors["market"], _scene(folders, how.users // 2, rng, seed), rng)
+    unseen = _scene(folders, how.users // 2, rng, seed)
+    made = decisions(unseen, how.test_auctions, rng)
+    table = _measure(value, tensors["market"], (unseen, made), rng)
     metrics = {
         f"{row}_{name}": cell.mean for row, cells in table.items() for name, cell in cells.items()
     }
@@ -242,10 +245,13 @@ def _market(scene: Scene, count: int, rng: np.random.Generator) -> Floats:
 
 
 def _measure(
-    value: ValueModel, market: Floats, scene: Scene, rng: np.random.Generator
+    value: ValueModel,
+    market: Floats,
+    where: tuple[Scene, Decisions],
+    rng: np.random.Generator,
 ) -> dict[str, dict[str, Interval]]:
     """Return calibration and surplus beside baselines, on users and auctions never seen."""
-    made = decisions(scene, _TEST_AUCTIONS, rng)
+    scene, made = where
     everything = sample_candidates()
     campaign_value = np.array([c.campaign.value_per_conversion_micros for c in everything])[made.ad]
     click = np.array([value.click_chance(p) for p in made.predicted])
@@ -264,7 +270,7 @@ def _measure(
         "value_model": _fit_quality(click, made),
     }
     table["value_model"]["value_ratio"] = _ratio(guess, truth)
-    surpluses = _surpluses(guess, truth, market, (scene, made), rng)
+    surpluses = _surpluses(guess, truth, market, where, rng)
     for name, surplus in surpluses.items():
         table.setdefault(name, {})["surplus_micros"] = mean_interval(surplus)
     gain = surpluses["first_shaded"] - surpluses["first_70_percent"]

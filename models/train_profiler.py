@@ -8,7 +8,7 @@ makes the default profiles: the mean vector of the users of each segment.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from models.market.world import Floats, Ints, Users
 
-_TEST_USERS: Final = 8_000
-
 
 class ProfilerSettings(msgspec.Struct, frozen=True):
     """How training runs.
@@ -40,12 +38,16 @@ class ProfilerSettings(msgspec.Struct, frozen=True):
         steps: Gradient steps.
         batch: Histories per step.
         rate: Peak learning rate of Adam; it falls to zero along a half cosine.
+        test_users: Histories to measure on.
+        segment_users: People of whom the default profiles are the means.
     """
 
     users: int = 40_000
-    steps: int = 1_600
+    steps: int = 1_000
     batch: int = 512
     rate: float = 4e-3
+    test_users: int = 8_000
+    segment_users: int = 60_000
 
 
 class ProfilerResult(msgspec.Struct, frozen=True):
@@ -67,13 +69,13 @@ def train_profiler(seed: int, settings: ProfilerSettings | None = None) -> Profi
 
     Args:
         seed: Of users, initial weights and order.
-        settings: How long; by default about half a minute on two cores.
+        settings: How long; by default about half a minute.
     """
     how = settings or ProfilerSettings()
     rng = np.random.default_rng((seed, 10))
     world = World()
     learn = histories(world.people(how.users, rng), MAX_EVENTS + 1, rng)
-    people = world.people(_TEST_USERS, rng)
+    people = world.people(how.test_users, rng)
     test = histories(people, MAX_EVENTS + 1, rng)
     network = _fit(learn, how, rng, seed)
     table = _measure(network, learn, test, people, rng)
@@ -176,18 +178,21 @@ def _rank_metrics(rank: Floats) -> dict[str, Interval]:
     return {**hits, "mrr": mean_interval(1.0 / rank)}
 
 
-def default_profiles(network: ProfilerNetwork, seed: int) -> dict[str, NDArray[np.float32]]:
+def default_profiles(
+    network: ProfilerNetwork, seed: int, settings: ProfilerSettings | None = None
+) -> dict[str, NDArray[np.float32]]:
     """Return the mean vector of the users of each segment that has enough of them.
 
     Args:
         network: A trained profiler.
         seed: Of the users that are asked.
+        settings: How many of them.
 
     Returns:
         Vectors of length 1 by segment as `config.profiles.segment_of` names it.
     """
     rng = np.random.default_rng((seed, 11))
-    people = World().people(60_000, rng)
+    people = World().people((settings or ProfilerSettings()).segment_users, rng)
     events = histories(people, MAX_EVENTS + 1, rng)
     with torch.inference_mode():
         vectors = network(torch.from_numpy(events[:, :-1])).numpy()  # (U, D)

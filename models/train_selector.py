@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -37,9 +38,6 @@ from models.train_data import KnownUsers, known_users
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TEST_USERS: Final = 6_000
-_TEST_IMPRESSIONS: Final = 400_000
-_CONTEXTS: Final = 6_000
 _CHOICES: Final = 8
 
 
@@ -55,6 +53,9 @@ class SelectorSettings(msgspec.Struct, frozen=True):
         own_pull: Strength that pulls an ad's own correction to zero.
         weight_pull: Prior precision of the shared weights.
         intercept_pull: Prior precision of the ads' intercepts.
+        test_users: People to measure on.
+        test_impressions: Shown ads to measure predictions on.
+        contexts: Choices to measure policies on.
     """
 
     impressions: int = 1_500_000
@@ -65,6 +66,9 @@ class SelectorSettings(msgspec.Struct, frozen=True):
     own_pull: float = 40.0
     weight_pull: float = 1.0
     intercept_pull: float = 5.0
+    test_users: int = 6_000
+    test_impressions: int = 400_000
+    contexts: int = 6_000
 
 
 class SelectorResult(msgspec.Struct, frozen=True):
@@ -124,7 +128,7 @@ def train_selector(
     Args:
         seed: Of users, impressions and order.
         profiler: Folder of the profiler whose vectors it will get.
-        settings: How long; by default about half a minute on two cores.
+        settings: How long; by default some ten seconds.
     """
     how = settings or SelectorSettings()
     rng = np.random.default_rng((seed, 20))
@@ -143,11 +147,12 @@ def train_selector(
         labels={"creatives": list(ads.ids)},
     )
     selector = ThompsonSelector(belief, catalogue, np.random.default_rng(seed), "training")
-    table = _measure(selector, profiler, log, ads, (world, rng))
+    users = known_users(profiler, world, how.test_users, rng)
+    table = _measure(selector, users, log, (world, ads, rng), how)
     metrics = {
         f"{row}_{name}": cell.mean for row, cells in table.items() for name, cell in cells.items()
     }
-    return SelectorResult(msgspec.structs.replace(trained, metrics=metrics), table)
+    return SelectorResult(replace(trained, metrics=metrics), table)
 
 
 def _topics() -> Floats:
@@ -240,16 +245,15 @@ def _tensors(
 
 def _measure(
     selector: ThompsonSelector,
-    profiler: Path,
+    users: KnownUsers,
     log: Impressions,
-    ads: Ads,
-    chance: tuple[World, np.random.Generator],
+    truth: tuple[World, Ads, np.random.Generator],
+    how: SelectorSettings,
 ) -> dict[str, dict[str, Interval]]:
     """Return how well clicks are predicted and how good the choices are, on users never seen."""
-    world, rng = chance
-    users = known_users(profiler, world, _TEST_USERS, rng)
+    world, ads, rng = truth
     everything = sample_candidates()
-    shown = impressions(world, users.people, ads, _TEST_IMPRESSIONS, rng)
+    shown = impressions(world, users.people, ads, how.test_impressions, rng)
     overall = (np.bincount(log.ad, weights=log.clicked, minlength=len(ads.ids)) + 1.0) / (
         np.bincount(log.ad, minlength=len(ads.ids)) + 100.0
     )
@@ -259,7 +263,7 @@ def _measure(
         "ad_average": _prediction(overall[shown.ad], happened),
         "thompson": _prediction(predicted, happened),
     }
-    policies = _policies(selector, users, ads, overall, chance)
+    policies = _policies(selector, users, overall, truth, how.contexts)
     for name, values in policies.items():
         table.setdefault(name, {})["value_of_clicks"] = mean_interval(values)
     gain = policies["thompson"] - policies["ad_average"]
@@ -280,18 +284,18 @@ def _prediction(predicted: Floats, happened: Floats) -> dict[str, Interval]:
 def _policies(
     selector: ThompsonSelector,
     users: KnownUsers,
-    ads: Ads,
     overall: Floats,
-    chance: tuple[World, np.random.Generator],
+    world_of: tuple[World, Ads, np.random.Generator],
+    contexts: int,
 ) -> dict[str, Floats]:
     """Return the true value of a click (micros) times its chance for the ad each policy picks.
 
     All policies meet the same users with the same eight ads.
     """
-    world, rng = chance
+    world, ads, rng = world_of
     everything = sample_candidates()
     value = np.array([c.campaign.value_per_conversion_micros for c in everything], dtype=np.float64)
-    user = rng.integers(0, len(users.vectors), _CONTEXTS)
+    user = rng.integers(0, len(users.vectors), contexts)
     offered = np.array([rng.choice(len(ads.ids), _CHOICES, replace=False) for _ in user])
     match = np.einsum("nd,nkd->nk", users.people.interests[user], ads.places[offered])
     device = users.people.device[user][:, None]
@@ -301,9 +305,11 @@ def _policies(
     )  # (N, K) micros of conversion value per impression, before its chance
     luck = random.Random(int(rng.integers(2**32)))
     picks = {
-        "chance": rng.integers(0, _CHOICES, _CONTEXTS),
+        "chance": rng.integers(0, _CHOICES, contexts),
         "ad_average": (overall[offered] * value[offered]).argmax(axis=1),
-        "typical_user": _picks(lambda n: selector.best([everything[k] for k in offered[n]]).index),
+        "typical_user": _picks(
+            lambda n: selector.best([everything[k] for k in offered[n]]).index, contexts
+        ),
         "thompson": _picks(
             lambda n: (
                 selector.choose(
@@ -315,10 +321,10 @@ def _policies(
         ),
         "knows_the_truth": truth.argmax(axis=1),
     }
-    rows = np.arange(_CONTEXTS)
+    rows = np.arange(contexts)
     return {name: truth[rows, pick] for name, pick in picks.items()}
 
 
-def _picks(pick: Callable[[int], int]) -> Ints:
+def _picks(pick: Callable[[int], int], contexts: int) -> Ints:
     """Return what a policy picks in every context."""
-    return np.array([pick(number) for number in range(_CONTEXTS)])
+    return np.array([pick(number) for number in range(contexts)])

@@ -8,7 +8,7 @@ output folder when they were trained there, else those that ship.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -24,8 +24,26 @@ if TYPE_CHECKING:
 #: Seed of the shipped weights.
 SHIPPED_SEED: Final = 7
 
-#: Torch threads while training; two cores are what everyone has.
-TRAINING_THREADS: Final = 2
+#: Torch threads while training: the networks are too small to gain from more, and one thread adds
+#: numbers in one order, so that the same seed makes the same weights.
+TRAINING_THREADS: Final = 1
+
+#: Settings that `scale` changes, and the fewest that each becomes.
+_AMOUNTS: Final = (
+    "users",
+    "steps",
+    "impressions",
+    "choices",
+    "auctions",
+    "contexts",
+    "segment_users",
+    "test_users",
+    "test_impressions",
+    "test_auctions",
+)
+_FEWEST: Final = 200
+
+Settings = TypeVar("Settings", bound=msgspec.Struct)
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -60,7 +78,7 @@ def train(name: str, seed: int, out_dir: Path, *, scale: float = 1.0) -> Report:
         raise UnknownModelError(f"no model {name!r}; there are {', '.join(TRAINABLE)}")
     import torch
 
-    torch.set_num_threads(min(TRAINING_THREADS, torch.get_num_threads()))
+    torch.set_num_threads(TRAINING_THREADS)
     runs = {"profiler": _profiler, "selector": _selector, "optimizer": _optimizer}
     return runs[name](seed, out_dir, scale)
 
@@ -75,14 +93,11 @@ def _profiler(seed: int, out_dir: Path, scale: float) -> Report:
     from config.profiles import format_profiles
     from models.train_profiler import ProfilerSettings, default_profiles, train_profiler
 
-    usual = ProfilerSettings()
-    how = msgspec.structs.replace(
-        usual, users=_scaled(usual.users, scale), steps=_scaled(usual.steps, scale)
-    )
+    how = _shrunk(ProfilerSettings(), scale)
     result = train_profiler(seed, how)
     folder = out_dir / "profiler"
     manifest = save(result.trained, folder)
-    vectors = default_profiles(result.network, seed)
+    vectors = default_profiles(result.network, seed, how)
     plain = {segment: tuple(float(x) for x in vector) for segment, vector in vectors.items()}
     text = format_profiles(plain, manifest.version)
     (out_dir / "profiles.toml").write_text(text, encoding="utf-8")
@@ -92,8 +107,7 @@ def _profiler(seed: int, out_dir: Path, scale: float) -> Report:
 def _selector(seed: int, out_dir: Path, scale: float) -> Report:
     from models.train_selector import SelectorSettings, train_selector
 
-    usual = SelectorSettings()
-    how = msgspec.structs.replace(usual, impressions=_scaled(usual.impressions, scale))
+    how = _shrunk(SelectorSettings(), scale)
     result = train_selector(seed, folder_of("profiler", out_dir), how)
     manifest = save(result.trained, out_dir / "selector")
     return Report(manifest, result.table, str(out_dir / "selector"))
@@ -102,13 +116,15 @@ def _selector(seed: int, out_dir: Path, scale: float) -> Report:
 def _optimizer(seed: int, out_dir: Path, scale: float) -> Report:
     from models.train_optimizer import OptimizerSettings, train_optimizer
 
-    usual = OptimizerSettings()
-    how = msgspec.structs.replace(usual, impressions=_scaled(usual.impressions, scale))
+    how = _shrunk(OptimizerSettings(), scale)
     folders = (folder_of("profiler", out_dir), folder_of("selector", out_dir))
     result = train_optimizer(seed, folders, how)
     manifest = save(result.trained, out_dir / "optimizer")
     return Report(manifest, result.table, str(out_dir / "optimizer"))
 
 
-def _scaled(amount: int, scale: float) -> int:
-    return max(1, round(amount * scale))
+def _shrunk(usual: Settings, scale: float) -> Settings:
+    """Return settings with all amounts scaled, but never so few that nothing can be learnt."""
+    fields = {name: getattr(usual, name) for name in _AMOUNTS if hasattr(usual, name)}
+    amounts = {name: max(_FEWEST, round(amount * scale)) for name, amount in fields.items()}
+    return msgspec.structs.replace(usual, **amounts)

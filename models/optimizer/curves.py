@@ -8,12 +8,14 @@ log-odds are linear in ``log b``.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import msgspec
 
 _STEPS: Final = 40
 _PRECISION: Final = 1e-4
+_LOWEST_LOG_ODDS: Final = -700.0
 
 
 class MarketCurve(msgspec.Struct, frozen=True, gc=False):
@@ -31,7 +33,9 @@ class MarketCurve(msgspec.Struct, frozen=True, gc=False):
         """Return the chance that a bid wins; 0 for no bid."""
         if bid_micros <= 0.0:
             return 0.0
-        return float(1.0 / (1.0 + (bid_micros / self.scale_micros) ** -self.shape))
+        # Over log-odds, because the power itself overflows for tiny bids.
+        log_odds = self.shape * (math.log(bid_micros) - math.log(self.scale_micros))
+        return 1.0 / (1.0 + math.exp(-max(log_odds, _LOWEST_LOG_ODDS)))
 
 
 def shaded_bid(value_micros: float, curve: MarketCurve) -> float:

@@ -66,7 +66,10 @@ def test_without_a_path_the_samples_are_read() -> None:
     ("change", "complaint"),
     [
         (("budget_micros = 1_000_000", "budget_micros = 0"), "budget_micros"),
-        (("budget_micros = 1_000_000", 'budget_micros = "x"'), r"\$\.campaigns\[0\]\.budget_micros"),
+        (
+            ("budget_micros = 1_000_000", 'budget_micros = "x"'),
+            r"\$\.campaigns\[0\]\.budget_micros",
+        ),
         (("max_bid_micros = 2_000", "max_bid_micros = 10"), "default_bid_micros"),
         (("value_per_conversion_micros = 1_000_000", "value_per_conversion_micros = 0"), "value_"),
         (('name = "A"', 'nmae = "A"'), "nmae"),
@@ -92,13 +95,13 @@ def test_a_flight_that_ends_before_it_starts_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_campaign_without_creatives_is_refused(tmp_path: Path) -> None:
-    text = GOOD.split("creatives")[0] + "creatives = []\n"
+    text = GOOD.split("creatives", maxsplit=1)[0] + "creatives = []\n"
     with pytest.raises(ConfigError, match="no creatives"):
         load_campaigns(written(tmp_path, text))
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no .*campaigns"):
+    with pytest.raises(ConfigError, match=r"no .*campaigns"):
         load_campaigns(written(tmp_path, "campaigns = []"))
 
 

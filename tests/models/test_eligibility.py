@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.models.helpers import MPU, campaign, creative, opportunity, video
 
 from config.campaigns import Targeting, load_campaigns
 from models.eligibility import CampaignIndex, is_blocked_domain, may_use_personal_data
 from models.opportunity import Slot
+from tests.models.helpers import MPU, campaign, creative, opportunity, video
 
 IN_2026 = datetime(2026, 1, 1, tzinfo=UTC)
 

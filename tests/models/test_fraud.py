@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.models.helpers import opportunity
 
 from models.fraud import FraudRules, RecentCounts, source_of
+from tests.models.helpers import opportunity
 
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15"
 PERSON = {"user_agent": PHONE, "ip": "203.0.113.9", "device_kind": "phone"}
@@ -16,7 +16,12 @@ PERSON = {"user_agent": PHONE, "ip": "203.0.113.9", "device_kind": "phone"}
 @pytest.mark.parametrize(
     ("changes", "recent", "reason", "valid"),
     [
-        ({"user_agent": "Googlebot/2.1 (+http://www.google.com/bot.html)"}, 1, "bot_user_agent", False),
+        (
+            {"user_agent": "Googlebot/2.1 (+http://www.google.com/bot.html)"},
+            1,
+            "bot_user_agent",
+            False,
+        ),
         ({"user_agent": "python-requests/2.31"}, 1, "bot_user_agent", False),
         ({"ip": "52.1.2.3"}, 1, "datacenter_ip", True),
         ({"ip": "35.191.255.255"}, 1, "datacenter_ip", True),

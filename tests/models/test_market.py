@@ -95,7 +95,12 @@ def test_no_bid_wins_nothing() -> None:
     [
         {"id": "x", "imp": [{"id": "1"}]},
         {"id": "x", "imp": [{"id": "1", "bidfloor": "a"}], "user": [], "site": []},
-        {"id": "x", "imp": [{"id": 1, "bidfloor": -3}], "user": {"id": "sim-y"}, "app": {"cat": [7]}},
+        {
+            "id": "x",
+            "imp": [{"id": 1, "bidfloor": -3}],
+            "user": {"id": "sim-y"},
+            "app": {"cat": [7]},
+        },
     ],
 )
 def test_a_foreign_request_has_an_outcome_too(request_: dict[str, Any]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.models.helpers import opportunity
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.opportunity import category_code, category_index, category_indexes, device_kind
+from tests.models.helpers import opportunity
 
 
 @given(st.integers(0, 25), st.sampled_from(["", "-1", "-30"]))

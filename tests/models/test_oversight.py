@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.models.helpers import campaign, candidate, creative, opportunity
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.opportunity import Slot
 from models.oversight import VETOES, OversightRules
+from tests.models.helpers import campaign, candidate, creative, opportunity
 
 RULES = OversightRules()
 
@@ -35,7 +35,13 @@ CASES: list[tuple[OversightRules, dict[str, Any], dict[str, Any], int, str | Non
         1_000,
         "blocked_attribute",
     ),
-    (RULES, {"creatives": (creative(adm="http://x"),)}, {"secure": True}, 1_000, "no_secure_markup"),
+    (
+        RULES,
+        {"creatives": (creative(adm="http://x"),)},
+        {"secure": True},
+        1_000,
+        "no_secure_markup",
+    ),
     (RULES, {"needs_consent": True}, {"gdpr": True}, 1_000, "no_consent"),
     (RULES, {"sensitive": True}, {"coppa": True}, 1_000, "children"),
     (RULES, {"sensitive": True}, {}, 1_000, None),
@@ -69,4 +75,4 @@ def test_every_veto_has_a_case() -> None:
 @given(bid=st.integers(-10, 100_000), cap=st.integers(0, 50_000), floor=st.integers(0, 50_000))
 def test_no_bid_outside_of_floor_and_cap_is_ever_cleared(bid: int, cap: int, floor: int) -> None:
     veto = RULES.check(opportunity(floor_micros=floor), candidate(), bid, cap)
-    assert (veto is None) == (0 < bid and floor <= bid <= min(cap, 20_000))
+    assert (veto is None) == (bid > 0 and floor <= bid <= min(cap, 20_000))
