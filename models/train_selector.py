@@ -317,7 +317,8 @@ def _policies(
                     [everything[k] for k in offered[n]],
                     luck,
                 ).index
-            )
+            ),
+            contexts,
         ),
         "knows_the_truth": truth.argmax(axis=1),
     }
