@@ -132,13 +132,15 @@ class Bidders:
 
     def _place(self, asked: _Asked, lost: _Peer | None = None) -> None:
         """Give a question to the bidder with the fewest in hand; ``lost`` only if it must be."""
-        for peer in self._in_order(lost):
+        up = self._in_order(lost)
+        for peer in up:
             if peer.link.send(asked.number, asked.body):
                 peer.asked[asked.number] = asked
                 asked.peer = peer
                 return
         asked.peer = None
-        if any(peer.link.connected for peer in self._peers):
+        # Who refuses and is still there is full; otherwise news of some bidder is on its way.
+        if any(peer.link.connected for peer in up):
             self._finish(asked, NoAnswer.OVERLOADED)
         else:
             self._parked[asked.number] = asked

@@ -36,7 +36,9 @@ REQUEST = {"id": "r-1", "imp": [{"id": "1", "banner": {}}], "tmax": 200}
 class Bidder:
     """Answers bid requests by a rule, and confirms every event, from a thread."""
 
-    def __init__(self, answer: Callable[[bytes], bytes | None], url: str = "tcp://127.0.0.1:0"):
+    def __init__(
+        self, answer: Callable[[bytes], bytes | None], url: str = "tcp://127.0.0.1:0"
+    ) -> None:
         self.bids, self.events = NngServer(), NngServer()
         self.url = self.bids.listen(url)
         self.event_url = self.events.listen("tcp://127.0.0.1:0")
@@ -318,8 +320,8 @@ def test_a_bug_in_the_loop_ends_the_actor() -> None:
     http_thread = running.actor._http
     assert http_thread is not None
     assert http_thread._loop is not None
-    http_thread._loop.call_soon_threadsafe(lambda: [][1])
+    http_thread._loop.call_soon_threadsafe(dict[str, str]().__getitem__, "bug")
     running.wait(lambda: running.ref.actor is None, "the edge has ended")
     running.close()
     assert ServerDiedError.__name__ in str(running.ref.exit_reason)
-    assert "IndexError" in str(running.ref.exit_reason)
+    assert "KeyError" in str(running.ref.exit_reason)
