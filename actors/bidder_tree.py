@@ -24,6 +24,7 @@ from actors.budget_manager import BudgetManager, flights_of
 from actors.creative_selector import CreativeSelector
 from actors.decision import DecisionRules
 from actors.default_vectors import DefaultVectors
+from actors.eligible import EligibleAds
 from actors.event_desk import DeskKit, EventDesk
 from actors.fallbacks import Fallbacks
 from actors.feeds import EventFeed, LedgerFeed
@@ -286,7 +287,10 @@ class _Bidder:
             fallbacks=Fallbacks(self._defaults.of, partial(_best, selector)),
         )
         kit = OrchestratorKit(
-            self._name, rules, CampaignIndex(self._campaigns), self._world.secret[:32]
+            self._name,
+            rules,
+            EligibleAds(CampaignIndex(self._campaigns), self._campaigns),
+            self._world.secret[:32],
         )
         template = ChildSpec(
             id="impression",

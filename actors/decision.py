@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from actors.eligible import Eligible
     from actors.fallbacks import Fallbacks
     from actors.messages import AnswerKind, Bid, BudgetView, Question
     from models.eligibility import Candidate
@@ -63,7 +64,7 @@ class Decision:
     Args:
         rules: What all decisions share.
         opportunity: The impression.
-        candidates: The ads that may be shown.
+        eligible: The ads that may be shown.
         key: Our name for the bid; also the name of its reservation.
         started_s: When the request came, on the driver's clock.
         deadline_s: When the answer must be there, on the same clock.
@@ -84,9 +85,9 @@ class Decision:
         "bid_micros",
         "budgets",
         "candidate",
-        "candidates",
         "deadline_s",
         "due_s",
+        "eligible",
         "ends_s",
         "expected_value_micros",
         "finished",
@@ -112,14 +113,14 @@ class Decision:
         self,
         rules: DecisionRules,
         opportunity: Opportunity,
-        candidates: Sequence[Candidate],
+        eligible: Eligible,
         key: str,
         started_s: float,
         deadline_s: float,
     ) -> None:
         self.rules = rules
         self.opportunity = opportunity
-        self.candidates = candidates
+        self.eligible = eligible
         self.key = key
         self.started_s = started_s
         self.deadline_s = deadline_s
@@ -155,10 +156,10 @@ class Decision:
 
     # --- what may happen -----------------------------------------------------------------------
 
-    def begin(self, now_s: float, why_no_candidate: str = "") -> None:
+    def begin(self, now_s: float) -> None:
         """Ask the first question, or end at once when nothing is eligible."""
-        if not self.candidates:
-            self.no_bid(reasons.detailed(reasons.NO_CANDIDATE, why_no_candidate))
+        if not self.eligible.ads:
+            self.no_bid(reasons.detailed(reasons.NO_CANDIDATE, self.eligible.why_none))
             return
         self.open(VET, now_s)
 
@@ -255,7 +256,8 @@ class Decision:
 
     def _await(self, step: int, due_s: float) -> None:
         self.due_s[step] = due_s
-        self.alarm_s = min(self.alarm_s, due_s)
+        if due_s < self.alarm_s:  # noqa: PLR1730 - min() would cost more than the step itself
+            self.alarm_s = due_s
 
     def _overdue(self, step: int, now_s: float) -> bool:
         """Go on with a step whose time has come; tells whether its agent was late."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from thespian.actors import WakeupMessage
 
-from actors import opportunity as mapping
 from actors.decision import NEVER, Decision
 from actors.messages import Decided, Released
+from actors.opportunity import opportunity_of
 from actors.records import record_of
 from actors.steps import COUNT
 from supervision import Down, LightActor
@@ -23,7 +23,7 @@ from transport.openrtb import wants_explanation
 
 if TYPE_CHECKING:
     from actors.decision import DecisionRules
-    from models.eligibility import CampaignIndex
+    from actors.eligible import EligibleAds
     from supervision.ref import Ref, Timer
     from supervision.registry import Route
     from transport.openrtb import BidRequest, Imp
@@ -36,13 +36,13 @@ class OrchestratorKit:
     Attributes:
         bidder: Name of the bidder, for the decision log.
         rules: Shares, caps and fallbacks.
-        index: The eligible ads.
+        ads: Which ads may be shown.
         user_salt: Key of the user hash in the decision log.
     """
 
     bidder: str
     rules: DecisionRules
-    index: CampaignIndex
+    ads: EligibleAds
     user_salt: bytes
 
 
@@ -101,26 +101,22 @@ class Orchestrator(LightActor):
     def on_start(self) -> None:
         """Read the impression and ask the first question."""
         kit, job = self._kit, self._job
-        now_s = self.cell.clock()
-        opportunity = mapping.opportunity_of(job.request, job.imp, job.unix_s)
-        why = mapping.refusal(job.request, job.imp)
-        candidates = (
-            mapping.permitted(job.request, kit.index.candidates(opportunity, job.unix_s))
-            if why is None
-            else ()
-        )
-        if why is None and not candidates:
-            why = kit.index.why_none(opportunity, job.unix_s)
+        # Looked up once: each is used for every message of a short life.
+        self._clock = self.cell.clock
+        self._ask = self._myRef.ask
+        now_s = self._clock()
+        opportunity = opportunity_of(job.request, job.imp, job.unix_s)
+        eligible = kit.ads.find(job.request, job.imp, opportunity, job.unix_s)
         self._decision = Decision(
-            kit.rules, opportunity, candidates, job.key, job.arrived_s, job.deadline_s
+            kit.rules, opportunity, eligible, job.key, job.arrived_s, job.deadline_s
         )
-        self._decision.begin(now_s, why or "")
+        self._decision.begin(now_s)
         self._go_on(now_s)
 
     def receiveMessage(self, message: Any, sender: Ref) -> None:
         """Hear an agent's answer, its death, or the alarm."""
         decision = self._decision
-        now_s = self.cell.clock()
+        now_s = self._clock()
         step = decision.answered(message, now_s)
         if step >= 0:
             self._job.routes[step].answered()
@@ -145,7 +141,7 @@ class Orchestrator(LightActor):
                 decision.absent(step, now_s)
             else:
                 self._asked[step] = address
-                self.ask(address, question)
+                self._ask(address, question)
         if decision.finished:
             self._answer()
         elif decision.alarm_s < self._armed_s:
@@ -193,7 +189,7 @@ class Orchestrator(LightActor):
             ],
             "candidates": [
                 {"campaign": each.campaign.id, "creative": each.creative.id}
-                for each in decision.candidates
+                for each in decision.eligible.ads
             ],
             "affordable": len(decision.affordable),
             "vetted": decision.vetted,

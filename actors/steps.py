@@ -93,11 +93,11 @@ def _take_funded(decision: Decision, answer: Funded, now_s: float) -> None:
     least = decision.opportunity.floor_micros or 1
     decision.spendable = spendable
     decision.budgets = answer.budgets
-    decision.affordable = [
-        candidate
-        for candidate in decision.candidates
-        if spendable.get(candidate.campaign.id, 0) >= least
-    ]
+    eligible = decision.eligible
+    poor = {each for each in eligible.campaign_ids if spendable.get(each, 0) < least}
+    decision.affordable = (
+        [each for each in eligible.ads if each.campaign.id not in poor] if poor else eligible.ads
+    )
     if not decision.affordable:
         decision.no_bid(reasons.NO_BUDGET)
         return
@@ -183,8 +183,7 @@ def _profile(decision: Decision, due_s: float, attempt: int) -> Profile:
 
 
 def _fund(decision: Decision, due_s: float, attempt: int) -> Fund:
-    ids = tuple({candidate.campaign.id: None for candidate in decision.candidates})
-    return Fund(ids, due_s, attempt)
+    return Fund(decision.eligible.campaign_ids, due_s, attempt)
 
 
 def _select(decision: Decision, due_s: float, attempt: int) -> Select:

@@ -1,4 +1,4 @@
-"""A whole node in one cell, in virtual time: real agents, models and ledger over links in memory."""
+"""A whole node in one cell, in virtual time: real agents, models and ledger on memory links."""
 
 from __future__ import annotations
 

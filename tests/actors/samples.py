@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from actors.decision import Decision, DecisionRules
+from actors.eligible import eligible_of
 from actors.fallbacks import Fallbacks
 from actors.messages import (
     BudgetView,
@@ -86,7 +87,7 @@ def decision(**changes: Any) -> Decision:
     facts: dict[str, Any] = {
         "rules": rules(),
         "opportunity": opportunity(),
-        "candidates": [candidate("shoes"), candidate("hats")],
+        "eligible": eligible_of([candidate("shoes"), candidate("hats")]),
         "key": "b-1",
         "started_s": 0.0,
         "deadline_s": 0.1,

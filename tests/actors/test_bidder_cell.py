@@ -221,6 +221,7 @@ def test_a_hung_inference_costs_vectors_not_bids_and_is_used_again_when_it_wakes
 
 
 def test_an_inference_that_is_gone_costs_no_time(node: Node) -> None:
+    assert node.inference is not None
     node.world.cell.kill(node.inference)
     sent = node.send(next(request for request in node.traffic if "user" in request))
     node.world.run(0.001)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from actors import reasons
 from actors.decision import NEVER, Decision
+from actors.eligible import eligible_of
 from actors.messages import (
     Clear,
     Cleared,
@@ -118,8 +119,9 @@ def test_an_answer_that_forbids_the_bid_ends_the_decision_with_its_reason(
 
 
 def test_nothing_eligible_ends_at_once_with_the_reason_of_the_index() -> None:
-    made = Decision(rules(), opportunity(), [], "b-1", 0.0, 0.1)
-    made.begin(0.0, "no_creative_of_size")
+    eligible = eligible_of([], "no_creative_of_size")
+    made = Decision(rules(), opportunity(), eligible, "b-1", 0.0, 0.1)
+    made.begin(0.0)
     assert made.finished
     assert made.reason == "no_candidate:no_creative_of_size"
     assert made.outbox == []
@@ -295,7 +297,7 @@ def test_money_may_be_held_only_once_reserving_has_begun_and_without_a_bid() -> 
 
 
 def test_the_slices_follow_the_shares_of_the_time_that_the_request_gives() -> None:
-    made = Decision(rules(), opportunity(), [candidate()], "b-1", 5.0, 5.2)
+    made = Decision(rules(), opportunity(), eligible_of([candidate()]), "b-1", 5.0, 5.2)
     made.begin(5.0)
     assert made.ends_s[VET] == pytest.approx(5.02)
     assert made.due_s[VET] == pytest.approx(5.01)

@@ -12,6 +12,7 @@ import pytest
 
 from actors.admission import DoorRules
 from actors.answer_memory import AnswerMemory
+from actors.eligible import EligibleAds
 from actors.gateway import Gateway, GatewayKit
 from actors.messages import (
     Clear,
@@ -109,7 +110,8 @@ class Bench:
         self.agents = {role: world.probe(role, rule=answer) for role in AGENTS}
         self.log = Log()
         self.metrics = MemoryMetrics()
-        kit = OrchestratorKit("b", rules(), CampaignIndex([campaign()]), b"salt")
+        ads = EligibleAds(CampaignIndex([campaign()]), [campaign()])
+        kit = OrchestratorKit("b", rules(), ads, b"salt")
         template = ChildSpec("impression", Start(Orchestrator, (kit,)), restart="temporary")
         flags = SupervisorFlags("simple_one_for_one")
         self.impressions = world.spawn(Supervisor(flags, (template,)), "impressions")
