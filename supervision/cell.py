@@ -114,7 +114,10 @@ class Cell(Waiting, ExternalCalls):
         """
         ref = Ref(self, name or f"{next(self._numbers)}", parent, limit)
         try:
-            actor = _checked(build(*args))
+            actor = build(*args)
+            if not isinstance(actor, LightActor):
+                _check_plain(actor)
+                ref.plain = True
         except Exception as error:  # noqa: BLE001 - any bug in a constructor is a failed start
             ref.starting = True
             ref.exit_reason = failure_reason(error)
@@ -131,11 +134,11 @@ class Cell(Waiting, ExternalCalls):
         ref.starting = True
         if quiet:
             ref.quiet = True
-        if isinstance(actor, LightActor):
-            ref.receive = actor.receiveMessage
-            actor.send = ref.post  # type: ignore[method-assign, assignment]
-        else:
+        if ref.plain:
             ref.receive = partial(self.receive_plain, ref)
+        else:
+            ref.receive = actor.receiveMessage
+            actor.send = ref.post
         parent = ref.parent
         if parent is None:
             self.primaries[ref] = None
@@ -152,7 +155,7 @@ class Cell(Waiting, ExternalCalls):
         """Tell the parent that ``ref`` is ready."""
         if ref.starting:
             ref.starting = False
-            if ref.parent is not None and not ref.quiet and not _is_plain(ref.parent):
+            if ref.parent is not None and not ref.quiet and not ref.parent.plain:
                 ref.parent.signal(ChildStarted(ref, info), ref)
 
     def stop(self, ref: Ref, reason: Reason = "shutdown") -> None:
@@ -187,7 +190,7 @@ class Cell(Waiting, ExternalCalls):
             for child in tuple(ref.children):
                 self.end(child, "killed")
         self._release(ref)
-        if isinstance(actor, LightActor):
+        if not ref.plain and type(actor).on_end is not LightActor.on_end:
             self._last_rites(ref, actor, reason)
         parent = ref.parent
         siblings = self.primaries if parent is None else parent.children
@@ -223,16 +226,16 @@ class Cell(Waiting, ExternalCalls):
 
     @staticmethod
     def _tell_parent(parent: Ref, ref: Ref, reason: Reason, detail: str) -> None:
-        news: Any = None
-        if _is_plain(parent):
+        if ref.quiet and is_clean(reason):
+            return
+        news: Any
+        if parent.plain or not ref.starting or ref.quiet:
             news = ChildExited(ref, reason, detail)
-        elif ref.starting and not ref.quiet:
-            declined = isinstance(reason, IgnoreStart)
-            news = ChildDeclined(ref) if declined else ChildFailed(ref, reason, detail)
-        elif not (ref.quiet and is_clean(reason)):
-            news = ChildExited(ref, reason, detail)
-        if news is not None:
-            parent.signal(news, ref)
+        elif isinstance(reason, IgnoreStart):
+            news = ChildDeclined(ref)
+        else:
+            news = ChildFailed(ref, reason, detail)
+        parent.signal(news, ref)
 
     def crash(self, ref: Ref, error: Exception) -> None:
         """End ``ref`` for the exception that its code let through."""
@@ -305,16 +308,17 @@ class Cell(Waiting, ExternalCalls):
     def _work(self, ref: Ref, receive: Callable[[Any, Any], Any]) -> None:
         """Hand over waiting messages: at most a burst, and none before a system message."""
         mailbox = ref.mailbox
-        for _ in range(min(len(mailbox), BURST)):
-            if ref.system or ref.suspended:
-                break
+        left = min(len(mailbox), BURST)
+        ref.handled += left
+        while left and not ref.system:
             message, sender = mailbox.popleft()
-            ref.handled += 1
+            left -= 1
             result = receive(message, sender)
             if result is not None:
                 self._after(ref, result)
             if ref.actor is None:
                 return
+        ref.handled -= left
         if mailbox or ref.system:
             ref.schedule()
 
@@ -326,7 +330,7 @@ class Cell(Waiting, ExternalCalls):
         if ref.begun:
             return True  # still STARTING: it may receive what it waits for
         ref.begun = True
-        if not isinstance(actor, LightActor):
+        if ref.plain:
             self.started(ref)
             return True
         result = actor.on_start()
@@ -353,9 +357,9 @@ class Cell(Waiting, ExternalCalls):
 
     def _polite_stop(self, ref: Ref, reason: Reason, sender: Ref | None = None) -> None:
         actor = ref.actor
-        if not isinstance(actor, LightActor):
+        if ref.plain:
             self.exit_plain(ref, reason, sender)
-        elif actor.on_stop(reason) is not STOPPING:
+        elif actor is not None and actor.on_stop(reason) is not STOPPING:
             self.end(ref, reason)
 
     def _after(self, ref: Ref, result: Any) -> None:
@@ -364,15 +368,10 @@ class Cell(Waiting, ExternalCalls):
             self._set_watch(ref, frozenset(result.filenos))
 
 
-def _checked(actor: Any) -> Actor:
-    if isinstance(actor, Actor):
-        return actor
-    raise StartError(actor if isinstance(actor, str | tuple) else repr(actor))
-
-
-def _is_plain(ref: Ref) -> bool:
-    """Tell whether a plain Thespian actor lives there, which does not know our news."""
-    return isinstance(ref.actor, Actor) and not isinstance(ref.actor, LightActor)
+def _check_plain(actor: object) -> None:
+    """Refuse what a factory returned if it is not even a plain Thespian actor."""
+    if not isinstance(actor, Actor):
+        raise StartError(actor if isinstance(actor, str | tuple) else repr(actor))
 
 
 def failure_reason(error: Exception) -> Reason:

@@ -17,7 +17,6 @@ from thespian.system.utilis import (
     withPossibleInitArgs,
 )
 
-from supervision.actor import LightActor
 from supervision.messages import Reason, StopRequest
 from supervision.ref import Ref
 
@@ -189,7 +188,7 @@ class ExternalCalls:
         """Let a plain actor see the request first, then its children, then end it."""
         ref.actor.receiveMessage(ActorExitRequest(), sender)
         for child in tuple(ref.children or ()):
-            if not isinstance(child.actor, LightActor):
+            if child.plain:
                 try:
                     self.exit_plain(child, reason, ref)
                 except Exception as error:  # noqa: BLE001 - any bug ends this actor, and only it

@@ -69,6 +69,7 @@ class Ref(ActorAddress):
     """
 
     # Rarely set, so kept on the class: making a Ref must stay cheap, there is one per impression.
+    plain = False  # a Thespian actor that knows nothing of cells
     suspended = False
     starting = False
     begun = False
