@@ -41,6 +41,9 @@ REASONS: Final = (
 
 _INSECURE: Final = "http://"
 
+#: Answers that an index remembers; most traffic repeats a few hundred questions.
+_KEPT_ANSWERS: Final = 2048
+
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
     """An ad that may fill a slot."""
@@ -76,9 +79,17 @@ class CampaignIndex:
 
     def __init__(self, campaigns: Sequence[Campaign]) -> None:
         self._by_size: dict[tuple[str, int, int], list[_Entry]] = {}
+        self._answers: dict[tuple[object, ...], list[Candidate]] = {}
         for campaign in campaigns:
             if campaign.active:
                 self._add(campaign)
+        entries = [entry for found in self._by_size.values() for entry in found]
+        # Facts that no campaign asks for would only make equal questions look different.
+        self._by_hour = any(entry.hours for entry in entries)
+        self._by_content = any(entry.content for entry in entries)
+        self._by_flight = any(
+            entry.campaign.starts_at or entry.campaign.ends_at for entry in entries
+        )
 
     def _add(self, campaign: Campaign) -> None:
         for creative in campaign.creatives:
@@ -97,11 +108,42 @@ class CampaignIndex:
         """
         if opportunity.private:
             return []
+        if self._by_flight and now_s is not None:
+            return self._search(opportunity, now_s)
+        question = self._question(opportunity)
+        answer = self._answers.get(question)
+        if answer is None:
+            answer = self._search(opportunity, None)
+            if len(self._answers) >= _KEPT_ANSWERS:
+                self._answers.clear()
+            self._answers[question] = answer
+        return list(answer)
+
+    def _search(self, opportunity: Opportunity, now_s: float | None) -> list[Candidate]:
+        """Try all rules on every creative of a fitting size."""
         return [
             Candidate(entry.campaign, entry.creative, slot)
             for entry, slot in self._sized(opportunity)
             if _refusal(entry, slot, opportunity, now_s) is None
         ]
+
+    def _question(self, opportunity: Opportunity) -> tuple[object, ...]:
+        """Return all that the rules look at; equal questions have equal answers."""
+        return (
+            opportunity.slots,
+            opportunity.country,
+            opportunity.device_kind,
+            opportunity.os,
+            opportunity.language,
+            opportunity.hour if self._by_hour else None,
+            opportunity.categories if self._by_content else None,
+            opportunity.blocked_categories,
+            opportunity.blocked_advertisers,
+            opportunity.blocked_attributes,
+            opportunity.secure,
+            opportunity.coppa,
+            may_use_personal_data(opportunity),
+        )
 
     def why_none(self, opportunity: Opportunity, now_s: float | None = None) -> str:
         """Return the reason code of the ad that came closest, when there are no candidates.

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from config.campaigns import Targeting, load_campaigns
 from models.eligibility import CampaignIndex, is_blocked_domain, may_use_personal_data
-from models.opportunity import Slot
+from models.opportunity import Opportunity, Slot
 from tests.models.helpers import MPU, campaign, creative, opportunity, video
 
 IN_2026 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -138,3 +140,41 @@ def test_samples_have_something_for_every_format() -> None:
     for slot in (MPU, Slot("video", max_s=30), Slot("native"), Slot("audio", max_s=60)):
         asked = opportunity(slots=(slot,), country="USA", device_kind="phone")
         assert len(index.candidates(asked)) >= 2
+
+
+def asked_in_many_ways() -> st.SearchStrategy[Opportunity]:
+    return st.builds(
+        opportunity,
+        slots=st.sampled_from([(MPU,), (Slot("video"),), (MPU, Slot("video", max_s=14))]),
+        country=st.sampled_from(["USA", "FRA"]),
+        device_kind=st.sampled_from(["phone", "tv"]),
+        os=st.sampled_from(["ios", "android"]),
+        language=st.sampled_from(["de", "en", ""]),
+        hour=st.integers(0, 2),
+        categories=st.sampled_from([(), (0,), (1, 0)]),
+        blocked_categories=st.sampled_from([frozenset(), frozenset({"IAB8"})]),
+        blocked_advertisers=st.sampled_from([frozenset(), frozenset({"a.example"})]),
+        blocked_attributes=st.sampled_from([frozenset(), frozenset({3})]),
+        **{
+            name: st.booleans()
+            for name in ("secure", "gdpr", "consent", "coppa", "limit_tracking", "private")
+        },
+    )
+
+
+DEMANDING = [
+    campaign(creative(id="a", language="de"), id="1", targeting=Targeting(hours=(1,))),
+    campaign(creative(id="b", attributes=(3,)), id="2", categories=("IAB1",)),
+    campaign(creative(id="c", adm="http://x"), id="3", targeting=Targeting(categories=("IAB1",))),
+    campaign(video(id="d"), id="4", needs_consent=True, targeting=Targeting(os=("ios",))),
+    campaign(creative(id="e"), id="5", sensitive=True, targeting=Targeting(countries=("USA",))),
+]
+REMEMBERING = CampaignIndex(DEMANDING)
+
+
+@given(asked=asked_in_many_ways())
+def test_a_remembered_answer_is_what_a_fresh_index_would_say(asked: Opportunity) -> None:
+    first, again = REMEMBERING.candidates(asked), REMEMBERING.candidates(asked)
+    assert first == again == CampaignIndex(DEMANDING).candidates(asked)
+    first.clear()
+    assert REMEMBERING.candidates(asked) == again
