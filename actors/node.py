@@ -4,7 +4,8 @@
     ├── ledger                  sole writer of money
     ├── inference               imports torch, one worker for each device
     ├── bidders                 N processes, each with a cell of light agents
-    └── recorder                decision log segments to Parquet
+    ├── recorder                decision log segments to Parquet
+    └── edge                    HTTP
 
 Everything here is specifications; what the parts do stands in their own modules.
 """
@@ -43,6 +44,7 @@ LINGER_S = 0.005
 """How long a process on the hot path stays with its own sockets while they keep it busy."""
 PRELOAD = (
     "actors.bidder_tree",
+    "actors.edge.actor",
     "actors.inference",
     "actors.ledger.actor",
     "actors.recorder",
@@ -53,12 +55,14 @@ PRELOAD = (
 
 def node_spec(settings: Settings, paths: NodePaths) -> ChildSpec:
     """Return the specification of the whole tree."""
-    children = (
+    children = [
         ledger_spec(settings, paths),
         inference_spec(settings, paths),
         bidders_spec(settings, paths),
         recorder_spec(settings, paths),
-    )
+    ]
+    if settings.edge.enabled:
+        children.append(edge_spec(settings))
     return supervisor_spec("node", children, settings.supervision)
 
 
@@ -126,6 +130,16 @@ def recorder_spec(settings: Settings, paths: NodePaths) -> ChildSpec:
     )
 
 
+def edge_spec(settings: Settings) -> ChildSpec:
+    """Return the specification of the HTTP edge."""
+    return ChildSpec(
+        id="edge",
+        start=Start(build_edge, (settings,)),
+        shutdown=WORKER_STOP_MS,
+        placement="process",
+    )
+
+
 # -- what each process builds
 
 
@@ -171,6 +185,23 @@ def build_recorder(settings: Settings, paths: NodePaths) -> Any:
     from actors.recorder import Recorder
 
     return Recorder(paths.segments_dir, paths.parquet_dir, settings.recorder.parquet_s)
+
+
+def build_edge(settings: Settings) -> Any:
+    """Make the HTTP edge's actor."""
+    from actors.edge.actor import Edge
+    from transport.nng import NngLinks
+
+    gateway = settings.gateway
+    return Edge(
+        NngLinks(),
+        settings.edge.host,
+        settings.edge.port,
+        [f"tcp://{gateway.host}:{port}" for port in settings.gateway_ports],
+        [f"tcp://{gateway.host}:{port}" for port in settings.event_ports],
+        max_body_bytes=gateway.max_body_bytes,
+        default_tmax_ms=gateway.default_tmax_ms,
+    )
 
 
 def devices(wanted: str) -> tuple[str, ...]:
@@ -248,6 +279,7 @@ def _facts(settings: Settings) -> dict[str, Any]:
         "ports": {
             "gateway": list(settings.gateway_ports),
             "events": list(settings.event_ports),
+            "http": [settings.edge.port] if settings.edge.enabled else [],
         },
     }
 

@@ -183,6 +183,7 @@ def node(bidders: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="bidwright-bench-") as folder:
         here = ["--data-dir", folder]
         ports = ["--set", f"gateway.port={port}", "--set", f"gateway.event_port={event_port}"]
+        ports += ["--set", "edge.enabled=false"]
         up = [*command, "up", "--detach", "--bidders", str(bidders), *here, *ports]
         subprocess.run(up, check=True)
         try:

@@ -86,14 +86,16 @@ def refuse_second(paths: NodePaths) -> None:
 
 def refuse_taken_ports(settings: Settings) -> None:
     """Raise a CommandError that names every port that something else listens on."""
-    wanted = [("gateway.port", port) for port in settings.gateway_ports]
-    wanted += [("gateway.event_port", port) for port in settings.event_ports]
-    taken = [(key, port) for key, port in wanted if not _is_free(settings.gateway.host, port)]
+    gateway, edge = settings.gateway, settings.edge
+    wanted = [("gateway.port", gateway.host, port) for port in settings.gateway_ports]
+    wanted += [("gateway.event_port", gateway.host, port) for port in settings.event_ports]
+    wanted += [("edge.port", edge.host, edge.port)] if edge.enabled else []
+    taken = [(key, host, port) for key, host, port in wanted if not _is_free(host, port)]
     if taken:
-        listed = ", ".join(f"{port} ({key})" for key, port in taken)
-        key, port = taken[0]
+        listed = ", ".join(f"{host} port {port} ({key})" for key, host, port in taken)
+        key, _, port = taken[0]
         raise CommandError(
-            f"something else listens on {settings.gateway.host} port {listed}; stop it, or choose "
+            f"something else listens on {listed}; stop it, or choose "
             f"another port: bidwright up --set {key}={port + 100}",
         )
 

@@ -104,6 +104,19 @@ class StepShares(Section):
     """Set the money aside."""
 
 
+class EdgeSettings(Section):
+    """The HTTP edge: bid requests and notices over HTTP, health, metrics."""
+
+    enabled: bool = True
+    """Run it at all."""
+    host: str = "127.0.0.1"
+    """Address that it listens on."""
+    port: Annotated[int, Field(ge=1, le=_LAST_PORT)] = 8080
+    """Port that it listens on."""
+    public_url: Annotated[str, Field(pattern=r"^(https?://[^\s?#]+[^/\s?#])?$")] = ""
+    """What exchanges reach it by, for the notices in a bid; empty means host and port."""
+
+
 class AgentSettings(Section):
     """The agents of a bidder."""
 
@@ -178,7 +191,7 @@ class SupervisionSettings(Section):
 
     heartbeat_s: Seconds = 0.2
     """How often a process is asked whether it lives."""
-    hang_s: Seconds = 1.0
+    hang_s: Seconds = 2.0
     """A process silent for this long is killed and restarted."""
     ready_timeout_s: Seconds = 15.0
     """A child must be ready within this time."""
@@ -217,6 +230,8 @@ class Settings(Section):
     """The node as a whole."""
     gateway: GatewaySettings = GatewaySettings()
     """Where bid requests and events come in."""
+    edge: EdgeSettings = EdgeSettings()
+    """The HTTP edge."""
     agents: AgentSettings = AgentSettings()
     """The agents of a bidder."""
     money: MoneySettings = MoneySettings()
@@ -243,6 +258,8 @@ class Settings(Section):
                 f"{self.node.bidders} bidders use ports {min(bids)}-{max(bids)} for requests and "
                 f"{min(events)}-{max(events)} for events: they overlap",
             )
+        if self.edge.enabled and self.edge.port in bids | events:
+            raise ValueError(f"edge.port {self.edge.port} is also the port of a bidder")
         if max(bids | events) > _LAST_PORT:
             raise ValueError(f"the last bidder's port would be above {_LAST_PORT}")
         return self
@@ -251,6 +268,11 @@ class Settings(Section):
     def gateway_ports(self) -> range:
         """The ports for bid requests, bidder 1 first."""
         return range(self.gateway.port, self.gateway.port + self.node.bidders)
+
+    @property
+    def notice_url(self) -> str:
+        """What the notice addresses in a bid begin with."""
+        return self.edge.public_url or f"http://{self.edge.host}:{self.edge.port}"
 
     @property
     def event_ports(self) -> range:

@@ -32,6 +32,7 @@ class Node:
         self.bidders = bidders
         self.port = free_ports(bidders)
         self.event_port = free_ports(bidders)
+        self.http_port = free_ports(1)
         self.token = uuid.uuid4().hex
         self.environment = {
             **os.environ,
@@ -80,6 +81,8 @@ class Node:
             f"gateway.port={self.port}",
             "--set",
             f"gateway.event_port={self.event_port}",
+            "--set",
+            f"edge.port={self.http_port}",
             limit_s=120.0,
         )
         assert done.returncode == 0, done.stderr

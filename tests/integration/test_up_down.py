@@ -42,15 +42,16 @@ class Shell:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            two.bind(("127.0.0.1", 0))
-            ports = one.getsockname()[1], two.getsockname()[1]
+        with socket.socket() as one, socket.socket() as two, socket.socket() as three:
+            for probe in (one, two, three):
+                probe.bind(("127.0.0.1", 0))
+            ports = [probe.getsockname()[1] for probe in (one, two, three)]
         self.environment = {
             **os.environ,
             "BIDWRIGHT_NODE__DATA_DIR": str(data_dir),
             "BIDWRIGHT_GATEWAY__PORT": str(ports[0]),
             "BIDWRIGHT_GATEWAY__EVENT_PORT": str(ports[1]),
+            "BIDWRIGHT_EDGE__PORT": str(ports[2]),
         }
 
     def __call__(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
