@@ -1,8 +1,8 @@
 """Which ads may be shown, remembered: most impressions ask what was asked a moment ago.
 
 Principle: eligibility is a pure function of some facts of an impression, so its answers can be kept
-under exactly those facts. Facts that no campaign asks about are left out of the name, and flights
-come in as the number of those that have begun or ended, so an answer is never older than they are.
+under exactly those facts. What no campaign asks about is left out of the name, and flights come in
+as the number of those that have begun or ended, so an answer is never older than they are.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors import opportunity as mapping
-from models.eligibility import Candidate
+from models.eligibility import Candidate, may_use_personal_data
+from models.opportunity import category_indexes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Hashable, Sequence
 
     from config.campaigns import Campaign
     from models.eligibility import CampaignIndex
@@ -60,7 +61,7 @@ class EligibleAds:
         self._max_remembered = max_remembered
         self._known: dict[Hashable, Eligible] = {}
         self._moments = sorted(_moments(campaigns))
-        self._asked_about = _asked_about(campaigns)
+        self._facts = _Facts(campaigns)
 
     def find(
         self, request: BidRequest, imp: Imp, opportunity: Opportunity, unix_s: float
@@ -79,7 +80,7 @@ class EligibleAds:
         key = (
             request.acat,
             bisect_right(self._moments, unix_s),
-            self._asked_about(opportunity),
+            self._facts.name(opportunity),
         )
         found = self._known.get(key)
         if found is None:
@@ -103,29 +104,55 @@ def _moments(campaigns: Sequence[Campaign]) -> set[float]:
     return {moment.timestamp() for moment in moments if moment is not None}
 
 
-def _asked_about(campaigns: Sequence[Campaign]) -> Callable[[Opportunity], Hashable]:
-    """Return what names all that the rules of these campaigns look at in an opportunity."""
-    hours = any(campaign.targeting.hours for campaign in campaigns)
-    systems = any(campaign.targeting.os for campaign in campaigns)
+class _Facts:
+    """What the rules of some campaigns look at in an opportunity.
 
-    def name(opportunity: Opportunity) -> Hashable:
+    A fact is reduced to what can make a difference: a country that no campaign names is no country,
+    a blocked domain that no advertiser has is not blocked. So few names cover most traffic.
+    """
+
+    def __init__(self, campaigns: Sequence[Campaign]) -> None:
+        targets = [campaign.targeting for campaign in campaigns]
+        creatives = [creative for campaign in campaigns for creative in campaign.creatives]
+        self._countries = frozenset(name for each in targets for name in each.countries)
+        self._systems = frozenset(name for each in targets for name in each.os)
+        self._by_hour = any(each.hours for each in targets)
+        codes = [code for each in targets for code in each.categories]
+        self._content = frozenset(category_indexes(codes))
+        self._languages = frozenset(creative.language for creative in creatives)
+        self._codes = frozenset(
+            name
+            for campaign in campaigns
+            for code in campaign.categories
+            for name in (code, code.partition("-")[0])
+        )
+        self._domains = frozenset(
+            name for campaign in campaigns for name in _with_parents(campaign.advertiser_domain)
+        )
+        self._attributes = frozenset(name for each in creatives for name in each.attributes)
+
+    def name(self, opportunity: Opportunity) -> Hashable:
+        """Return what two opportunities share exactly if the rules cannot tell them apart."""
+        language = opportunity.language[:2]
         return (
             opportunity.slots,
-            opportunity.country,
-            opportunity.device_kind,
-            opportunity.os if systems else "",
-            opportunity.hour if hours else 0,
-            opportunity.categories,
-            opportunity.language,
-            opportunity.blocked_categories,
-            opportunity.blocked_advertisers,
-            opportunity.blocked_attributes,
-            opportunity.secure,
             opportunity.private,
-            opportunity.gdpr,
-            opportunity.consent,
+            opportunity.secure,
             opportunity.coppa,
-            opportunity.limit_tracking,
+            may_use_personal_data(opportunity),
+            opportunity.device_kind,
+            opportunity.country if opportunity.country in self._countries else "",
+            opportunity.os if opportunity.os in self._systems else "",
+            opportunity.hour if self._by_hour else 0,
+            self._content.intersection(opportunity.categories),
+            language if language in self._languages else bool(language),
+            opportunity.blocked_categories & self._codes,
+            opportunity.blocked_advertisers & self._domains,
+            opportunity.blocked_attributes & self._attributes,
         )
 
-    return name
+
+def _with_parents(domain: str) -> list[str]:
+    """Return a domain and all that it belongs to (``a.b.c``, ``b.c``, ``c``)."""
+    parts = domain.lower().split(".")
+    return [".".join(parts[at:]) for at in range(len(parts))]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from models.opportunity import Opportunity, Slot, category_indexes, device_kind
 from transport.openrtb import (
     SECOND_PRICE,
+    Device,
     Dooh,
     Geo,
     consent_of,
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from models.eligibility import Candidate
-    from transport.openrtb import App, Banner, BidRequest, Device, Imp, Site, User
+    from transport.openrtb import App, Banner, BidRequest, Imp, Site, User
 
 SEAT: Final = "bidwright"
 CURRENCY: Final = "USD"
 MICROS_PER_CPM: Final = 1000
 _NO_GEO: Final = Geo()
+_NO_DEVICE: Final = Device()
 _NO_STRINGS: Final[frozenset[str]] = frozenset()
 _NO_NUMBERS: Final[frozenset[int]] = frozenset()
 _OPTED_OUT_PLACE: Final = 2  # of a US privacy string: version, notice, opt-out, agreement
@@ -79,23 +81,22 @@ def opportunity_of(request: BidRequest, imp: Imp, unix_s: float) -> Opportunity:
     Returns:
         The impression; ``user_id`` is empty where it may not be used.
     """
-    device, user, regs = request.device, request.user, request.regs
+    device, user, regs = request.device or _NO_DEVICE, request.user, request.regs
     inventory = request.site or request.app or request.dooh
     geo = _geo(device, user)
     gdpr = gdpr_applies(request)
     consent = bool(consent_of(request))
     coppa = regs is not None and regs.coppa == 1
     limited = _tracking_limited(request)
-    user_agent = device.ua if device is not None else ""
     return Opportunity(
         request_id=request.id,
         imp_id=imp.id,
         slots=slots_of(imp),
         user_id="" if coppa or limited or (gdpr and not consent) else _user_id(user, device),
         country=geo.country.upper(),
-        device_kind=device_kind(device.devicetype if device is not None else None, user_agent),
-        os=device.os.lower() if device is not None else "",
-        language=device.language[:2].lower() if device is not None else "",
+        device_kind=device_kind(device.devicetype, device.ua),
+        os=device.os.lower(),
+        language=device.language[:2].lower(),
         categories=_categories(inventory),
         domain=_domain(inventory),
         hour=_hour(unix_s, geo),
@@ -113,8 +114,8 @@ def opportunity_of(request: BidRequest, imp: Imp, unix_s: float) -> Opportunity:
         consent=consent,
         coppa=coppa,
         limit_tracking=limited,
-        ip=(device.ip or device.ipv6) if device is not None else "",
-        user_agent=user_agent,
+        ip=device.ip or device.ipv6,
+        user_agent=device.ua,
         test=request.test == 1,
         app=request.app is not None,
         seats=frozenset(request.wseat) if request.wseat else None,
@@ -158,8 +159,8 @@ def _blocked_attributes(imp: Imp) -> frozenset[int]:
     return blocked
 
 
-def _geo(device: Device | None, user: User | None) -> Geo:
-    if device is not None and device.geo is not None:
+def _geo(device: Device, user: User | None) -> Geo:
+    if device.geo is not None:
         return device.geo
     return user.geo if user is not None and user.geo is not None else _NO_GEO
 
@@ -172,10 +173,10 @@ def _tracking_limited(request: BidRequest) -> bool:
     return len(privacy) > _OPTED_OUT_PLACE and privacy[_OPTED_OUT_PLACE] in "Yy"
 
 
-def _user_id(user: User | None, device: Device | None) -> str:
+def _user_id(user: User | None, device: Device) -> str:
     if user is not None and (user.buyeruid or user.id):
         return user.buyeruid or user.id
-    return device.ifa if device is not None else ""
+    return device.ifa
 
 
 def _hour(unix_s: float, geo: Geo) -> int:

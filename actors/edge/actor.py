@@ -7,6 +7,7 @@ either is wrong the actor fails, its process ends, and its supervisor starts a f
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -105,10 +106,11 @@ class Edge(LightActor):
     def describe(self) -> dict[str, Any]:
         """Tell where it listens and who is behind it."""
         http = self._http
+        host = f"[{self._host}]" if ":" in self._host else self._host
         gateways = http.gateways if http is not None else None
         desks = http.desks if http is not None else None
         return {
-            "url": f"http://{self._host}:{self._port}",
+            "url": f"http://{host}:{self._port}",
             "gateways": 0 if gateways is None else gateways.connected,
             "event_desks": 0 if desks is None else desks.connected,
             "in_flight": 0 if gateways is None else gateways.waiting,
@@ -162,7 +164,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise StartError(
-            f"edge_cannot_listen: {host}:{port}: {error.strerror}; stop what uses it or set another"
-            " port"
+            f"edge_cannot_listen: {host}:{port}: {why}; stop what uses it, or set another edge.port"
         ) from error

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from supervision import Ref
+    from supervision.clock import Clock
+    from transport.frames import LinkFactory
 
 
 class Probe(LightActor):
@@ -42,12 +44,12 @@ class Probe(LightActor):
 
 
 class World:
-    """One cell, one hub, virtual time."""
+    """One cell, its links, its time: in memory and virtual unless others are given."""
 
-    def __init__(self, seed: int = 1) -> None:
-        self.clock = VirtualClock(1_000.0)
-        self.cell = Cell(self.clock, random.Random(seed))
-        self.hub = MemoryHub()
+    def __init__(self, clock: Clock | None = None, links: LinkFactory | None = None) -> None:
+        self.clock: Any = clock or VirtualClock(1_000.0)
+        self.cell = Cell(self.clock, random.Random(1))
+        self.hub: Any = links or MemoryHub()
 
     def spawn(self, actor: LightActor, role: str | None = None) -> Ref:
         ref = self.cell.spawn(lambda: actor, name=role)
@@ -66,4 +68,4 @@ class World:
         asker.ask(target, message)
 
     def unix_clock(self) -> float:
-        return 1_800_000_000.0 + self.clock()
+        return 1_800_000_000.0 + float(self.clock())

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from supervision import Ref
-    from transport.memory import MemoryClient
+    from transport.frames import ClientLink
 
 SECRET = b"an honest secret of enough bytes"
 
@@ -46,13 +46,21 @@ def simulator() -> MarketSimulator:
 class Node:
     """Ledger, inference and one bidder, with an exchange as their client."""
 
-    def __init__(self, data_dir: Path, *, inference: bool = True) -> None:
-        self.world = CellWorld()
-        self.settings = Settings.model_validate({"node": {"data_dir": data_dir, "seed": 5}})
+    def __init__(
+        self, data_dir: Path, world: CellWorld | None = None, ports: tuple[int, int] = (7400, 7300)
+    ) -> None:
+        self.world = world or CellWorld()
+        self.settings = Settings.model_validate(
+            {
+                "node": {"data_dir": data_dir, "seed": 5},
+                "gateway": {"port": ports[0], "event_port": ports[1]},
+                "inference": {"device": "cpu"},
+            }
+        )
         self.paths = NodePaths(data_dir, data_dir / "run").make()
         self.metrics = MemoryMetrics()
         self.ledger = self._start_ledger()
-        self.inference = self.start_inference() if inference else None
+        self.inference = self.start_inference()
         self.bidder = self._start_bidder()
         self.world.run(0.5)
         gateway = self.settings.gateway
@@ -90,15 +98,14 @@ class Node:
         assert isinstance(root, Supervisor)
         return self.world.cell.spawn(lambda: root, name="bidder-1")
 
-    def _client(self, url: str) -> MemoryClient:
-        client = self.world.hub.client()
+    def _client(self, url: str) -> ClientLink:
+        client: ClientLink = self.world.hub.client()
         client.dial(url)
         return client
 
     def close(self) -> None:
         """End everything, sockets and database too."""
         self.world.cell.shutdown()
-        self.world.run()
 
     # --- the exchange --------------------------------------------------------------------------
 

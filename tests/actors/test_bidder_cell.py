@@ -192,7 +192,7 @@ def test_whatever_light_actor_dies_every_request_is_answered_and_the_tree_is_who
 
 
 def test_an_orchestrator_that_is_killed_is_answered_for_at_once(node: Node) -> None:
-    node.world.cell.suspend(node.inference) if node.inference is not None else None
+    node.world.cell.suspend(node.inference)
     number = node.send(next(request for request in node.traffic if "user" in request))
     node.world.run(0.003)
     orchestrators = [ref for path, ref in node.light_actors().items() if "/impressions/" in path]
@@ -206,7 +206,6 @@ def test_an_orchestrator_that_is_killed_is_answered_for_at_once(node: Node) -> N
 def test_a_hung_inference_costs_vectors_not_bids_and_is_used_again_when_it_wakes(
     node: Node,
 ) -> None:
-    assert node.inference is not None
     node.world.cell.suspend(node.inference)
     played = node.play(30)
     assert sum(bool(bids_of(answer)) for _, answer in played) > 15
@@ -221,7 +220,6 @@ def test_a_hung_inference_costs_vectors_not_bids_and_is_used_again_when_it_wakes
 
 
 def test_an_inference_that_is_gone_costs_no_time(node: Node) -> None:
-    assert node.inference is not None
     node.world.cell.kill(node.inference)
     sent = node.send(next(request for request in node.traffic if "user" in request))
     node.world.run(0.001)

@@ -35,7 +35,7 @@ def start(world: World, urls: tuple[str, ...] = (CPU,), **options: Any) -> tuple
 
 
 def listening(world: World, url: str = CPU) -> MemoryServer:
-    server = world.hub.server()
+    server: MemoryServer = world.hub.server()
     server.listen(url)
     return server
 
