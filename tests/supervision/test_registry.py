@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from supervision import ChildSpec, Start, Supervisor, SupervisorFlags
+from tests.supervision.worlds import Notebook, make_cell, notebook
+
+if TYPE_CHECKING:
+    from supervision import Cell, Ref, Route
+
+COOL_OFF_S = 0.25
+STRIKES = 3
+
+
+@pytest.fixture
+def cell() -> Cell:
+    cell = make_cell()
+    cell.registry.configure(strike_limit=STRIKES, cool_off_s=COOL_OFF_S)
+    return cell
+
+
+@pytest.fixture
+def agent(cell: Cell) -> Ref:
+    ref, _ = notebook(cell)
+    cell.registry.bind("profiler", ref)
+    return ref
+
+
+@pytest.fixture
+def route(cell: Cell, agent: Ref) -> Route:
+    return cell.registry.route("profiler")
+
+
+def pass_time(cell: Cell, seconds: float) -> None:
+    cell.run(seconds)
+
+
+def test_a_role_resolves_to_its_live_agent(cell: Cell, agent: Ref) -> None:
+    assert cell.registry.address("profiler") is agent
+
+
+def test_a_role_that_nobody_plays_has_no_address(cell: Cell) -> None:
+    assert cell.registry.address("nobody") is None
+
+
+def test_the_route_of_a_role_stays_the_same_object(cell: Cell, route: Route) -> None:
+    assert cell.registry.route("profiler") is route
+    assert cell.registry.roles() == {"profiler": route}
+
+
+def test_a_route_is_closed_while_its_agent_is_down_and_open_for_the_next(
+    cell: Cell, agent: Ref, route: Route
+) -> None:
+    cell.kill(agent)
+    assert route.address is None
+    fresh, _ = notebook(cell)
+    cell.registry.bind("profiler", fresh)
+    assert route.address is fresh
+
+
+def test_a_route_is_closed_while_its_agent_is_suspended(
+    cell: Cell, agent: Ref, route: Route
+) -> None:
+    cell.suspend(agent)
+    assert route.address is None
+    cell.resume(agent)
+    assert route.address is agent
+
+
+def test_a_route_is_closed_while_its_agent_is_overloaded(
+    cell: Cell, agent: Ref, route: Route
+) -> None:
+    route.queue_limit = 2
+    agent.post(agent, 1)
+    assert route.address is agent
+    agent.post(agent, 2)
+    assert route.address is None
+    cell.run()
+    assert route.address is agent
+
+
+def test_fewer_late_answers_than_the_limit_leave_a_route_open(route: Route, agent: Ref) -> None:
+    for _ in range(STRIKES - 1):
+        route.strike()
+    assert route.address is agent
+
+
+def test_only_late_answers_in_a_row_count(route: Route, agent: Ref) -> None:
+    for _ in range(STRIKES):
+        route.strike()
+        route.answered()
+    assert route.address is agent
+
+
+def close(route: Route) -> None:
+    for _ in range(STRIKES):
+        route.strike()
+
+
+def test_too_many_late_answers_close_a_route_for_the_cool_off(cell: Cell, route: Route) -> None:
+    close(route)
+    assert route.address is None
+    pass_time(cell, COOL_OFF_S * 0.9)
+    assert route.address is None
+
+
+def test_after_the_cool_off_one_question_is_let_through_as_a_probe(
+    cell: Cell, route: Route, agent: Ref
+) -> None:
+    close(route)
+    pass_time(cell, COOL_OFF_S)
+    assert [route.address, route.address] == [agent, None]
+
+
+def test_an_answered_probe_opens_the_route(cell: Cell, route: Route, agent: Ref) -> None:
+    close(route)
+    pass_time(cell, COOL_OFF_S)
+    assert route.address is agent
+    route.answered()
+    assert [route.address, route.address] == [agent, agent]
+
+
+def test_a_late_probe_closes_the_route_again(cell: Cell, route: Route, agent: Ref) -> None:
+    close(route)
+    pass_time(cell, COOL_OFF_S)
+    assert route.address is agent
+    route.strike()
+    pass_time(cell, COOL_OFF_S * 0.9)
+    assert route.address is None
+    pass_time(cell, COOL_OFF_S * 0.1)
+    assert route.address is agent
+
+
+def test_a_probe_of_which_nothing_is_heard_is_followed_by_another(
+    cell: Cell, route: Route, agent: Ref
+) -> None:
+    close(route)
+    pass_time(cell, COOL_OFF_S)
+    assert route.address is agent
+    pass_time(cell, COOL_OFF_S)
+    assert route.address is agent
+
+
+def test_a_restarted_agent_starts_with_a_clean_slate(cell: Cell, route: Route) -> None:
+    close(route)
+    fresh, _ = notebook(cell)
+    cell.registry.bind("profiler", fresh)
+    assert route.address is fresh
+
+
+def test_a_supervisor_binds_the_role_of_each_incarnation(cell: Cell) -> None:
+    spec = ChildSpec("selector", Start(Notebook), role="selector")
+    cell.spawn(lambda: Supervisor(SupervisorFlags(), [spec]))
+    cell.run()
+    first = cell.registry.address("selector")
+    assert first is not None
+    cell.kill(first)
+    assert cell.registry.address("selector") is None
+    cell.run()
+    second = cell.registry.address("selector")
+    assert second is not None
+    assert second is not first
