@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.edge.bidders import NoAnswer
@@ -107,7 +107,6 @@ def test_what_is_no_notice_is_refused(kind: str, query: bytes) -> None:
         read_notice(kind, query, UNIX_S)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(KINDS), st.binary(max_size=100))
 def test_no_query_is_too_strange_to_be_refused(kind: str, query: bytes) -> None:
     try:

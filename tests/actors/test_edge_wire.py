@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.edge.bidders import NoAnswer
@@ -52,7 +52,6 @@ def test_an_ext_of_another_form_wants_no_story(ext: object) -> None:
     assert head_of(as_json({"tmax": 50, "ext": ext})) == Head(50, explain=False)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_body_is_too_strange_to_be_looked_at(body: bytes) -> None:
     assert head_of(body).tmax_ms >= 0

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from actors.edge.actor import Edge
+from actors.edge.actor import Edge, listen
 from actors.edge.errors import ServerDiedError, ServerHungError
 from supervision import Cell
+from supervision.errors import StartError
 from transport.messages import EventAck, decode_event, encode_ack, is_json
 from transport.nng import NngLinks, NngServer
 
@@ -272,7 +273,15 @@ def test_a_taken_port_is_a_failed_start_that_names_it() -> None:
         edge = Edge(NngLinks(), "127.0.0.1", port, [], [], max_body_bytes=1, default_tmax_ms=1)
         ref = cell.spawn(lambda: edge, parent=cell.outside, name="edge")
         cell.run(max_s=0)
-        assert f"edge_cannot_listen: 127.0.0.1:{port}" in str(ref.exit_reason)
+        assert f"edge_cannot_listen: 127.0.0.1:{port}: Address already in use; stop what" in str(
+            ref.exit_reason
+        )
+
+
+def test_a_host_that_is_not_ours_is_a_failed_start() -> None:
+    for host in ("192.0.2.1", "no such host"):
+        with pytest.raises(StartError, match=f"edge_cannot_listen: {host}:0"):
+            listen(host, 0)
 
 
 def test_a_polite_stop_frees_the_port_and_is_no_failure() -> None:
