@@ -356,6 +356,9 @@ class Gateway(LightActor):
         elif message.payload is _SWEEP:
             self._sweep()
         elif message.payload is _METERS:
+            for route in self._routes:
+                if route.ref is not None:
+                    self._kit.meter.queue(route.role, len(route.ref.mailbox))
             self._kit.meter.flush()
             if not self._flushing:
                 self._flush()  # seals an old segment even when nothing happens

@@ -85,6 +85,10 @@ class Meter:
         """Count a notice or user event."""
         self.events[kind] = self.events.get(kind, 0) + 1
 
+    def queue(self, role: str, waiting: int) -> None:
+        """Note how many messages wait for an agent now."""
+        self._metrics.gauge(f"agent.{role}.queue", waiting)
+
     def flush(self) -> None:
         """Hand everything to the metrics facade and begin again at zero."""
         metrics = self._metrics

@@ -465,6 +465,7 @@ def test_what_happened_is_counted() -> None:
     assert counters["no_bids.no_candidate"] == 1
     assert counters["agent.oversight.clear.live"] == 1
     assert len(bench.metrics.timings_ms["agent.oversight.clear.ms"]) == 1
+    assert bench.metrics.gauges["agent.oversight.queue"] == 0
 
 
 # --- the memory of answers -----------------------------------------------------------------------
