@@ -33,6 +33,11 @@ def route(cell: Cell, agent: Ref) -> Route:
     return cell.registry.route("profiler")
 
 
+def answering(route: Route) -> Ref | None:
+    """Look at the route now; a function, because the type checker believes that nothing changes."""
+    return route.address
+
+
 def pass_time(cell: Cell, seconds: float) -> None:
     cell.run(seconds)
 
@@ -54,19 +59,19 @@ def test_a_route_is_closed_while_its_agent_is_down_and_open_for_the_next(
     cell: Cell, agent: Ref, route: Route
 ) -> None:
     cell.kill(agent)
-    assert route.address is None
+    assert answering(route) is None
     fresh, _ = notebook(cell)
     cell.registry.bind("profiler", fresh)
-    assert route.address is fresh
+    assert answering(route) is fresh
 
 
 def test_a_route_is_closed_while_its_agent_is_suspended(
     cell: Cell, agent: Ref, route: Route
 ) -> None:
     cell.suspend(agent)
-    assert route.address is None
+    assert answering(route) is None
     cell.resume(agent)
-    assert route.address is agent
+    assert answering(route) is agent
 
 
 def test_a_route_is_closed_while_its_agent_is_overloaded(
@@ -74,24 +79,24 @@ def test_a_route_is_closed_while_its_agent_is_overloaded(
 ) -> None:
     route.queue_limit = 2
     agent.post(agent, 1)
-    assert route.address is agent
+    assert answering(route) is agent
     agent.post(agent, 2)
-    assert route.address is None
+    assert answering(route) is None
     cell.run()
-    assert route.address is agent
+    assert answering(route) is agent
 
 
 def test_fewer_late_answers_than_the_limit_leave_a_route_open(route: Route, agent: Ref) -> None:
     for _ in range(STRIKES - 1):
         route.strike()
-    assert route.address is agent
+    assert answering(route) is agent
 
 
 def test_only_late_answers_in_a_row_count(route: Route, agent: Ref) -> None:
     for _ in range(STRIKES):
         route.strike()
         route.answered()
-    assert route.address is agent
+    assert answering(route) is agent
 
 
 def close(route: Route) -> None:
@@ -101,9 +106,9 @@ def close(route: Route) -> None:
 
 def test_too_many_late_answers_close_a_route_for_the_cool_off(cell: Cell, route: Route) -> None:
     close(route)
-    assert route.address is None
+    assert answering(route) is None
     pass_time(cell, COOL_OFF_S * 0.9)
-    assert route.address is None
+    assert answering(route) is None
 
 
 def test_after_the_cool_off_one_question_is_let_through_as_a_probe(
@@ -111,26 +116,26 @@ def test_after_the_cool_off_one_question_is_let_through_as_a_probe(
 ) -> None:
     close(route)
     pass_time(cell, COOL_OFF_S)
-    assert [route.address, route.address] == [agent, None]
+    assert [answering(route), answering(route)] == [agent, None]
 
 
 def test_an_answered_probe_opens_the_route(cell: Cell, route: Route, agent: Ref) -> None:
     close(route)
     pass_time(cell, COOL_OFF_S)
-    assert route.address is agent
+    assert answering(route) is agent
     route.answered()
-    assert [route.address, route.address] == [agent, agent]
+    assert [answering(route), answering(route)] == [agent, agent]
 
 
 def test_a_late_probe_closes_the_route_again(cell: Cell, route: Route, agent: Ref) -> None:
     close(route)
     pass_time(cell, COOL_OFF_S)
-    assert route.address is agent
+    assert answering(route) is agent
     route.strike()
     pass_time(cell, COOL_OFF_S * 0.9)
-    assert route.address is None
+    assert answering(route) is None
     pass_time(cell, COOL_OFF_S * 0.1)
-    assert route.address is agent
+    assert answering(route) is agent
 
 
 def test_a_probe_of_which_nothing_is_heard_is_followed_by_another(
@@ -138,16 +143,16 @@ def test_a_probe_of_which_nothing_is_heard_is_followed_by_another(
 ) -> None:
     close(route)
     pass_time(cell, COOL_OFF_S)
-    assert route.address is agent
+    assert answering(route) is agent
     pass_time(cell, COOL_OFF_S)
-    assert route.address is agent
+    assert answering(route) is agent
 
 
 def test_a_restarted_agent_starts_with_a_clean_slate(cell: Cell, route: Route) -> None:
     close(route)
     fresh, _ = notebook(cell)
     cell.registry.bind("profiler", fresh)
-    assert route.address is fresh
+    assert answering(route) is fresh
 
 
 def test_a_supervisor_binds_the_role_of_each_incarnation(cell: Cell) -> None:
