@@ -66,7 +66,6 @@ MEMORY_BYTES: Final = 64 << 20
 REMEMBERED_BIDS: Final = 20_000
 RETRY_PAUSE_S: Final = 0.001
 IMPRESSION_MAILBOX: Final = 64
-NOTICE_URL: Final = "http://127.0.0.1:8080"
 STOP_MS: Final = 1_000
 MAX_BIDDERS: Final = 64
 
@@ -319,7 +318,7 @@ class _Bidder:
                 gateway.network_margin_ms / 1000,
                 gateway.min_time_ms / 1000,
             ),
-            form=NoticeForm(NOTICE_URL, int(settings.money.win_window_s)),
+            form=NoticeForm(settings.notice_url, int(settings.money.win_window_s)),
             memory_entries=MEMORY_ENTRIES,
             memory_bytes=MEMORY_BYTES,
             links=self._world.links,

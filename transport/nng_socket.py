@@ -24,6 +24,19 @@ QUEUE_FRAMES = 8192
 """Bound of each socket's queues; the most that nng allows."""
 
 RECONNECT_MS = 10
+RECONNECT_MAX_MS = 200
+"""A peer that stays away is tried less and less often: each try of nng's costs processor time."""
+
+# Set before the first socket, and then in force for the process. nng's defaults are made for one
+# big process on many cores; here each of many processes has a handful of sockets.
+THREADS = (
+    (lib.NNG_INIT_NUM_TASK_THREADS, 2),
+    (lib.NNG_INIT_MAX_TASK_THREADS, 2),
+    (lib.NNG_INIT_NUM_EXPIRE_THREADS, 1),
+    (lib.NNG_INIT_MAX_EXPIRE_THREADS, 1),
+    (lib.NNG_INIT_NUM_POLLER_THREADS, 1),
+    (lib.NNG_INIT_NUM_RESOLVER_THREADS, 1),
+)
 
 _NONBLOCK = lib.NNG_FLAG_NONBLOCK
 _AGAIN = lib.NNG_EAGAIN
@@ -72,6 +85,8 @@ class Socket:
     """
 
     def __init__(self, protocol: str, recv_max_bytes: int, queues: tuple[str, ...]) -> None:
+        for parameter, threads in THREADS:
+            lib.nng_init_set_parameter(parameter, threads)  # nng ignores it once it runs
         handle = ffi.new("nng_socket *")
         _check(OPENERS[protocol](handle), f"open a {protocol} socket")
         self.raw = handle[0]
@@ -102,8 +117,9 @@ class Socket:
 
     def dial(self, url: str) -> None:
         """Connect in the background, and again whenever the connection is lost."""
-        for option in (b"reconnect-time-min", b"reconnect-time-max"):
-            code = lib.nng_socket_set_ms(self.raw, option, RECONNECT_MS)
+        times = ((b"reconnect-time-min", RECONNECT_MS), (b"reconnect-time-max", RECONNECT_MAX_MS))
+        for option, milliseconds in times:
+            code = lib.nng_socket_set_ms(self.raw, option, milliseconds)
             _check(code, "set the time between connection attempts")
         _check(lib.nng_dial(self.raw, url.encode(), ffi.NULL, _NONBLOCK), f"dial {url}")
 
