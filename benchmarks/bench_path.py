@@ -1,6 +1,6 @@
 """How fast is the whole decision path, beside a bare nng echo on the same machine in the same run?
 
-Three measurements, all with one client process over one connection:
+Three measurements, all with one client process:
 
 * echo: a process that sends every request back, with the links the gateway uses;
 * path: a node of its own, from bid request to logged, budgeted, priced answer;
@@ -174,8 +174,8 @@ def echo_process() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def node(bidders: int) -> Iterator[str]:
-    """Run a node in a folder and on ports of its own; yields the address of its first gateway."""
+def node(bidders: int) -> Iterator[list[str]]:
+    """Run a node in a folder and on ports of its own; yields the addresses of its gateways."""
     port, event_port = free_ports(bidders), free_ports(bidders)
     command = [str(Path(sys.executable).with_name("bidwright"))]
     if not Path(command[0]).exists():
@@ -187,7 +187,7 @@ def node(bidders: int) -> Iterator[str]:
         up = [*command, "up", "--detach", "--bidders", str(bidders), *here, *ports]
         subprocess.run(up, check=True)
         try:
-            yield f"tcp://127.0.0.1:{port}"
+            yield [f"tcp://127.0.0.1:{port + index}" for index in range(bidders)]
         finally:
             subprocess.run([*command, "down", "--force", *here], check=False)
 
@@ -207,11 +207,13 @@ def free_ports(count: int) -> int:
             return port
 
 
-def measure(options: argparse.Namespace, echo_url: str, node_url: str) -> dict[str, Any]:
+def measure(options: argparse.Namespace, echo_url: str, node_urls: Sequence[str]) -> dict[str, Any]:
     """Take all measurements and return them as JSON-able data."""
     traffic = Traffic(options.seed)
-    links = lanes.dial([echo_url, node_url])
+    links = lanes.dial([echo_url, node_urls[0]])
     echo, path = links
+    for url in node_urls[1:]:
+        path.dial(url)  # one client, all bidders: nng spreads the load
     try:
         closed_loop(path, traffic, options.seconds / 2, options.window)
         echoes, paths = [], []
@@ -235,6 +237,7 @@ def report(
     looked_at = opened.bids + sum(opened.reasons.values())
     return {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+        "bidders": options.bidders,
         "window": options.window,
         "seconds": options.seconds,
         "echo_per_s": round(echo_rate),
@@ -266,7 +269,10 @@ def print_report(found: dict[str, Any]) -> None:
     """Print the measurements for a person."""
     opened = found["open_loop"]
     machine = found["machine"]
-    print(f"{machine['cores']} cores, Python {machine['python']}, {found['window']} in flight")
+    print(
+        f"{machine['cores']} cores, Python {machine['python']}, {found['bidders']} bidders, "
+        f"{found['window']} in flight"
+    )
     rows: list[tuple[str, Callable[[], str]]] = [
         ("bare nng echo", lambda: f"{found['echo_per_s']:>9,} requests/s"),
         ("full decision path", lambda: f"{found['path_per_s']:>9,} requests/s"),
@@ -295,8 +301,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.serve_echo:
         echo_forever()
-    with echo_process() as echo_url, node(options.bidders) as node_url:
-        found = measure(options, echo_url, node_url)
+    with echo_process() as echo_url, node(options.bidders) as node_urls:
+        found = measure(options, echo_url, node_urls)
     if not found["open_loop"]["answers"]:
         sys.exit("the node answered no request in the open loop")
     print_report(found)
