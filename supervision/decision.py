@@ -271,7 +271,9 @@ class Draft:
             self.terminate("shutdown")
             return
         self.put(replace(child, state="stopped"))
-        group = taken_along(self.state.flags, self.state.in_order(), child)
+        is_group = self.state.flags.strategy in ("one_for_all", "rest_for_one")
+        siblings = self.state.in_order() if is_group else [child]  # sorting all costs, when many
+        group = taken_along(self.state.flags, siblings, child)
         stops = (StopTask((each.key,)) for each in reversed(group) if each.state == "running")
         starts = (
             StartTask(each.key, "restart") for each in group if each.spec.restart != "temporary"

@@ -15,6 +15,8 @@ from thespian.actors import WakeupMessage
 
 from supervision import decision, events
 from supervision.actor import STARTING, STOPPING, LightActor
+from supervision.backlog import Backlog
+from supervision.body import Body
 from supervision.errors import SpecError, StartError
 from supervision.fastlane import FastLane, qualifies
 from supervision.messages import (
@@ -28,34 +30,17 @@ from supervision.messages import (
     Report,
     StartChild,
 )
-from supervision.ref import Ref, Timer
+from supervision.ref import Ref
 from supervision.specs import ChildSpec, SupervisorFlags, check_flags, check_specs, check_start
 from supervision.state import Child, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from supervision.ports import ProcessChild
-
-    Handle = Ref | ProcessChild
-
+    from supervision.body import Handle
 RETRY_PAUSE_S = 0.0
 BY_HANDLE = frozenset({"terminate_child", "get_childspec"})
 """Operations that name a dynamic child by its handle."""
-
-
-class _Body:
-    """A child's live body and what the shell keeps beside it."""
-
-    __slots__ = ("deadline", "handle", "incarnation", "key", "since_s", "spec")
-
-    def __init__(self, child: Child, handle: Handle, since_s: float) -> None:
-        self.key = child.key
-        self.incarnation = child.incarnation
-        self.spec = child.spec
-        self.handle = handle
-        self.since_s = since_s
-        self.deadline: Timer | None = None
 
 
 class Supervisor(LightActor):
@@ -79,11 +64,13 @@ class Supervisor(LightActor):
         self.flags = flags
         self.specs = tuple(specs) if isinstance(specs, list | tuple) else specs
         self.state = State(flags)
-        self.bodies: dict[str, _Body] = {}
+        self.bodies: dict[str, Body] = {}
         self.last_errors: dict[str, str] = {}
         self.starts: dict[str, int] = {}
-        self._by_handle: dict[Any, _Body] = {}
-        self._backlog: deque[events.Event] = deque()
+        self._by_handle: dict[Any, Body] = {}
+        self._backlog = Backlog()
+        self._found: deque[events.Event] = deque()
+        self._looked_for: Any = None
         self._fast: FastLane | None = None
         self._end_reason: Reason = None
 
@@ -196,7 +183,7 @@ class Supervisor(LightActor):
         if self._end_reason is not None and fast.is_empty:
             self.stop(self._end_reason)
 
-    def _forget(self, body: _Body) -> None:
+    def _forget(self, body: Body) -> None:
         if body.deadline is not None:
             body.deadline.cancel()
         self._by_handle.pop(body.handle, None)
@@ -207,19 +194,28 @@ class Supervisor(LightActor):
 
     def _take(self, event: events.Event) -> None:
         """Decide on ``event``, now or when it is its turn, and on all that waited for it."""
-        self._backlog.append(event)
-        while self._myRef.actor is not None and (turn := self._next_event()) is not None:
+        if not self.state.concerns(event):
+            self._backlog.keep(event)
+            return
+        turn: events.Event | None = event
+        while turn is not None and self._is_deciding():
             self._step(turn)
+            turn = self._next_event()
+
+    def _is_deciding(self) -> bool:
+        """Tell whether there is anything left to decide: not when all that is left is to end."""
+        return self._myRef.actor is not None and self._end_reason is None
 
     def _next_event(self) -> events.Event | None:
-        """Take the first event that can be decided now."""
-        if self._end_reason is not None:
-            return None  # all is decided; only the last of the fast lane are still to go
-        for index, event in enumerate(self._backlog):
-            if self.state.concerns(event):
-                del self._backlog[index]
-                return event
-        return None
+        """Take the first of the waiting events that can be decided now."""
+        awaiting = self.state.awaiting
+        if awaiting is None:
+            return self._backlog.first()
+        if awaiting is not self._looked_for:
+            # News that came before they were awaited; later ones find themselves awaited.
+            self._looked_for = awaiting
+            self._found.extend(self._backlog.of(self.state.pending.items()))
+        return self._found.popleft() if self._found else None
 
     def _step(self, event: events.Event) -> None:
         self.state, commands = decision.step(self.state, event, self.cell.clock())
@@ -276,9 +272,9 @@ class Supervisor(LightActor):
         else:
             reason = "no_processes_here"
             self.last_errors[child.key] = f"{path} wants its own process; this cell can make none"
-            self._backlog.append(events.LaunchFailed(child.key, child.incarnation, reason))
+            self._backlog.keep(events.LaunchFailed(child.key, child.incarnation, reason))
             return
-        body = _Body(child, handle, self.cell.clock())
+        body = Body(child, handle, self.cell.clock())
         self.bodies[child.key] = body
         self._by_handle[handle] = body
 
@@ -288,30 +284,19 @@ class Supervisor(LightActor):
             return  # it has ended by itself already, and that news waits in the backlog
         within = child.spec.stop_within
         if within == "brutal_kill":
-            self._kill(body)
+            body.kill(self.cell)
             return
-        if isinstance(body.handle, Ref):
-            self.cell.stop(body.handle, "shutdown")
-        else:
-            assert self.cell.processes is not None
-            self.cell.processes.stop_process(body.handle, "shutdown")
+        body.stop(self.cell)
         if within != "infinity":
             body.deadline = self.wake_after(within / 1000, body)
-
-    def _kill(self, body: _Body) -> None:
-        if isinstance(body.handle, Ref):
-            self.cell.kill(body.handle)
-        else:
-            assert self.cell.processes is not None
-            self.cell.processes.kill_process(body.handle)
 
     def _woken(self, payload: Any) -> None:
         if isinstance(payload, Ref):
             if self._fast is not None:
                 self._fast.overdue(payload)
-        elif isinstance(payload, _Body):
+        elif isinstance(payload, Body):
             if self.bodies.get(payload.key) is payload:
-                self._kill(payload)
+                payload.kill(self.cell)
         else:
             self._take(payload)
 

@@ -1,0 +1,50 @@
+"""A child's live body: a light actor in this cell, or a process of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from supervision.ref import Ref, Timer
+
+if TYPE_CHECKING:
+    from supervision.cell import Cell
+    from supervision.ports import ProcessChild
+    from supervision.state import Child
+
+    Handle = Ref | ProcessChild
+
+
+class Body:
+    """One incarnation of a child, and what its supervisor's shell keeps beside it.
+
+    Attributes:
+        handle: A cell address for a light child, a process record for one in its own process.
+        since_s: When it was started, on the cell's clock.
+        deadline: When it is killed, once it has been asked to stop.
+    """
+
+    __slots__ = ("deadline", "handle", "incarnation", "key", "since_s", "spec")
+
+    def __init__(self, child: Child, handle: Handle, since_s: float) -> None:
+        self.key = child.key
+        self.incarnation = child.incarnation
+        self.spec = child.spec
+        self.handle = handle
+        self.since_s = since_s
+        self.deadline: Timer | None = None
+
+    def stop(self, cell: Cell) -> None:
+        """Ask it to end politely."""
+        if isinstance(self.handle, Ref):
+            cell.stop(self.handle, "shutdown")
+        else:
+            assert cell.processes is not None
+            cell.processes.stop_process(self.handle, "shutdown")
+
+    def kill(self, cell: Cell) -> None:
+        """End it at once."""
+        if isinstance(self.handle, Ref):
+            cell.kill(self.handle)
+        else:
+            assert cell.processes is not None
+            cell.processes.kill_process(self.handle)
