@@ -65,6 +65,7 @@ class Host(Actor):
         self._cell: Cell | None = None
         self._root: Ref | None = None
         self._keeper: Keeper | None = None
+        self._since_s = 0.0
         self._alarm = Alarm()
 
     # -- Thespian's side
@@ -84,7 +85,7 @@ class Host(Actor):
                 self._be(message, sender)
             case Ping(number):
                 assert self._root is not None
-                self.send(sender, Pong(number, tree_of(self._root)))
+                self.send(sender, Pong(number, tree_of(self._root, self._since_s)))
             case Halt(_, reason):
                 assert self._cell is not None
                 assert self._root is not None
@@ -122,6 +123,7 @@ class Host(Actor):
             name=f"{boot.path}/{INNER}" if nested else boot.path,
             limit=spec.mailbox_limit,
         )
+        self._since_s = cell.clock()
         gc.freeze()
         gc.set_threshold(GC_YOUNG, 50, 50)
 
@@ -158,7 +160,8 @@ class Host(Actor):
             match message:
                 case ChildStarted(address, info):
                     if isinstance(address, Ref) and address is self._root:
-                        self.send(self._parent, Booted(number, os.getpid(), tree_of(address), info))
+                        inside = tree_of(address, self._since_s)
+                        self.send(self._parent, Booted(number, os.getpid(), inside, info))
                 case ChildFailed(_, reason, detail):
                     self._say_and_exit(BootFailed(number, reason, detail), 1)
                 case ChildDeclined():

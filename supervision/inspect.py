@@ -25,9 +25,9 @@ STATES = {
 }
 
 
-def tree_of(root: Ref) -> dict[str, Any]:
-    """Describe the actor ``root`` of a process and all below it."""
-    return _light_node(root, root.path, restarts=0, since_s=None, last_error=None)
+def tree_of(root: Ref, since_s: float) -> dict[str, Any]:
+    """Describe the actor ``root``, which its process started at ``since_s``, and all below it."""
+    return _light_node(root, root.path, restarts=0, since_s=since_s, last_error=None)
 
 
 def find(root: Ref, path: tuple[str, ...]) -> tuple[Ref | ProcessRecord | None, tuple[str, ...]]:
@@ -53,7 +53,7 @@ def _light_node(
     path: str,
     *,
     restarts: int,
-    since_s: float | None,
+    since_s: float,
     last_error: str | None,
     state: str = "running",
 ) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _light_node(
         "state": "suspended" if ref.suspended else state,
         "strategy": actor.flags.strategy if is_supervisor else None,
         "restarts": restarts,
-        "uptime_s": round(ref.cell.clock() - since_s, 3) if since_s is not None else 0.0,
+        "uptime_s": round(ref.cell.clock() - since_s, 3),
         "mailbox": len(ref.mailbox),
         "handled": ref.handled,
         "dropped": ref.dropped,
