@@ -25,6 +25,7 @@ from models.errors import FeatureError
 from models.opportunity import CATEGORY_COUNT, FORMATS, category_indexes
 from models.profiler.events import VECTOR_DIM
 from models.registry import load_tensors
+from models.selector.offers import Offers
 from models.selector.posterior import (
     Belief,
     Floats,
@@ -49,6 +50,8 @@ POOL: Final = 256
 
 #: Chance of choosing evenly among all candidates.
 EVEN_CHANCE: Final = 0.02
+
+_HIGHEST: Final = np.maximum.reduce
 
 
 class Choice(msgspec.Struct, frozen=True, gc=False):
@@ -116,6 +119,8 @@ class ThompsonSelector:
         self._catalogue = catalogue
         self._rng = rng
         self.version = version
+        self._pool = 0
+        self._offers = Offers(self._rows_of)
         self._refresh()
 
     @classmethod
@@ -155,23 +160,23 @@ class ThompsonSelector:
         Raises:
             FeatureError: There is no candidate, or the vector has another shape.
         """
-        rows = self._rows_of(candidates)
         if vector.shape != (VECTOR_DIM,):
             raise FeatureError(f"vector must have shape ({VECTOR_DIM},), not {vector.shape}")
-        taste = self._embeddings.take(rows, axis=0) * vector  # (n, D)
-        worth = taste @ self._user_draws  # (n, S)
-        worth += self._static.take(rows, axis=0)
-        worth += self._log_values(candidates)
-        winners = worth.argmax(axis=0)  # (S,)
-        count = len(rows)
+        offer = self._offers.find(candidates)
+        if offer.pool != self._pool:
+            offer.work_out(self._pool, self._embeddings, self._static)
+        taste = offer.embeddings * vector  # (n, D)
+        worth = taste.dot(self._user_draws)  # (n, S)
+        worth += offer.worth
+        count = len(worth)
         if rng.random() < EVEN_CHANCE:
             index = min(int(rng.random() * count), count - 1)
         else:
-            index = int(winners[int(rng.random() * POOL)])
-        share = int(np.count_nonzero(winners == index)) / POOL
-        propensity = (1.0 - EVEN_CHANCE) * share + EVEN_CHANCE / count
-        logit = float(taste[index] @ self._user_mean) + self._static_logit[rows[index]]
-        return Choice(index, propensity, _chance(logit * self._certainty[rows[index]]))
+            index = int(worth[:, int(rng.random() * POOL)].argmax())
+        propensity = (1.0 - EVEN_CHANCE) * _share_won(worth, index) + EVEN_CHANCE / count
+        row = offer.rows[index]
+        logit = float(taste[index].dot(self._user_mean)) + self._static_logit[row]
+        return Choice(index, propensity, _chance(logit * self._certainty[row]))
 
     def best(self, candidates: Sequence[Candidate]) -> Choice:
         """Return the best candidate for a typical user; needs no vector and draws nothing.
@@ -239,11 +244,6 @@ class ThompsonSelector:
             rows = [known[candidate.creative.id] for candidate in candidates]
         return rows
 
-    @staticmethod
-    def _log_values(candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        values = [math.log(c.campaign.value_per_conversion_micros) for c in candidates]
-        return np.array(values, dtype=np.float32)[:, None]
-
     def _adopt(self, candidate: Candidate) -> None:
         """Give an ad a row: it starts from its categories and from what ads are usually like."""
         catalogue, belief = self._catalogue, self._belief
@@ -260,6 +260,7 @@ class ThompsonSelector:
     def _refresh(self) -> None:
         """Draw a new pool and work out all that does not depend on a user."""
         belief, catalogue = self._belief, self._catalogue
+        self._pool += 1
         weights = draw_weights(belief, POOL, self._rng)  # (S, F)
         noise = self._rng.normal(size=(len(belief.intercepts), POOL))
         own = belief.intercepts[:, None] + np.sqrt(belief.variances)[:, None] * noise
@@ -280,6 +281,20 @@ class ThompsonSelector:
         x = shared_features(everyone, embeddings, media)
         self._typical_logit: list[float] = (x @ belief.mean + belief.intercepts).tolist()
         self._certainty: list[float] = _certainty(x, belief, np.arange(len(x))).tolist()
+
+
+def _share_won(worth: NDArray[np.float32], index: int) -> float:
+    """Return the share of draws in which one ad is the first of the best, as ``argmax`` has it.
+
+    Args:
+        worth: Of each ad in each draw, shape ``(n, S)``.
+        index: The ad.
+    """
+    mine = worth[index]
+    wins = _HIGHEST(worth[index:]) == mine
+    if index:
+        wins &= _HIGHEST(worth[:index]) < mine
+    return int(np.count_nonzero(wins)) / len(mine)
 
 
 def _chance(logit: float) -> float:
