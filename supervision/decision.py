@@ -275,9 +275,8 @@ class Draft:
         siblings = self.state.in_order() if is_group else [child]  # sorting all costs, when many
         group = taken_along(self.state.flags, siblings, child)
         stops = (StopTask((each.key,)) for each in reversed(group) if each.state == "running")
-        starts = (
-            StartTask(each.key, "restart") for each in group if each.spec.restart != "temporary"
-        )
+        # A temporary sibling is forgotten once it has stopped; its start then finds nothing to do.
+        starts = (StartTask(each.key, "restart") for each in group)
         self.add(*stops, *starts)
 
     def retry(self, key: str) -> None:

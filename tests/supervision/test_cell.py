@@ -368,6 +368,19 @@ def test_a_suspended_actor_is_served_what_came_meanwhile_in_order_when_resumed(
     assert isinstance(book.got[3], WakeupMessage)
 
 
+def test_news_for_the_suspended_keep_their_order_however_often_it_is_looked_at(
+    cell: Cell,
+) -> None:
+    ref, book = notebook(cell)
+    cell.suspend(ref)
+    for number in range(3):
+        ref.signal(number)
+        cell.run(0.0)
+    cell.resume(ref)
+    cell.run()
+    assert book.got == [0, 1, 2]
+
+
 def test_a_suspended_actor_can_still_be_stopped(cell: Cell) -> None:
     ref, _ = notebook(cell)
     cell.suspend(ref)
@@ -525,6 +538,31 @@ def test_a_bounded_run_in_virtual_time_ends_at_its_bound_with_all_that_was_due_d
     cell.run(1.0)
     assert cell.clock() == 1.0
     assert [wake.payload for wake in book.got] == ["at the bound"]
+
+
+def test_what_is_due_at_the_bound_of_a_run_is_done_with_all_that_follows_from_it(
+    cell: Cell,
+) -> None:
+    ref, book = notebook(cell)
+    other, _ = notebook(cell)
+
+    def answer(actor: Any) -> None:
+        actor.send(ref, "answered")
+
+    class Asker(LightActor):
+        def on_start(self) -> None:
+            self.wake_after(1.0, 3)
+
+        def receiveMessage(self, message: Any, sender: Any) -> None:
+            if message.payload:
+                self.wake_after(0.0, message.payload - 1)
+            else:
+                self.send(other, answer)
+
+    cell.spawn(Asker)
+    cell.run(1.0)
+    assert cell.clock() == 1.0
+    assert book.got == ["answered"]
 
 
 def test_a_bounded_run_in_real_time_returns_although_work_never_ends() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervision import ChildSpec, SpecError, Start, SupervisorFlags, decision, events, is_clean
+from supervision.backlog import Backlog
 from supervision.specs import Restart, Strategy, check_flags, check_spec, check_specs
 from supervision.state import Child, State
 
@@ -321,6 +322,27 @@ def test_a_child_added_after_a_change_is_the_last_in_order() -> None:
     shell.ask("change_specs", SupervisorFlags(), [spec(name) for name in "bcdefgh"])
     shell.ask("start_child", spec("late"))
     assert shell.state.in_order()[-1].key == "late"
+
+
+def test_a_significant_child_that_is_being_restarted_still_counts_as_there() -> None:
+    flags = SupervisorFlags(intensity=5, auto_shutdown="all_significant")
+    shell = Shell(flags, [spec(name, "transient", significant=True) for name in "ab"])
+    shell.failing.add("a")
+    shell.die("a", "killed")
+    shell.die("b", "normal")
+    assert shell.ended is None
+
+
+def test_news_in_the_backlog_are_found_by_child_in_order_of_arrival() -> None:
+    backlog = Backlog()
+    news = [events.Exited(key, number, "killed") for number, key in enumerate("abc")]
+    heard: list[events.Event] = [events.StopAsked(), *news, events.RetryDue("a")]
+    for each in heard:
+        backlog.keep(each)
+    assert backlog.of([("c", 2), ("a", 0), ("a", 7), ("x", 1)]) == [news[0], news[2]]
+    left = [backlog.first() for _ in range(4)]
+    assert left == [events.StopAsked(), news[1], events.RetryDue("a"), None]
+    assert backlog.of([("b", 1)]) == []
 
 
 # -- properties over random lives ------------------------------------------------------------------

@@ -12,6 +12,7 @@ from supervision import (
     CallResult,
     ChildSpec,
     Down,
+    IgnoreStart,
     LightActor,
     Ref,
     Report,
@@ -66,6 +67,10 @@ class Late(LightActor):
 
     def receiveMessage(self, message: Any, sender: Any) -> None:
         pass
+
+
+def decline() -> Any:
+    raise IgnoreStart
 
 
 def crash(_actor: Any) -> None:
@@ -138,6 +143,19 @@ def test_a_process_child_where_there_can_be_none_is_a_failed_start_that_says_so(
     assert isinstance(news, ChildFailed)
     assert news.reason == ("shutdown", ("failed_to_start_child", "a", "no_processes_here"))
     assert "asker/sup/a wants its own process" in tree.reports[0].detail
+
+
+def test_a_child_that_declined_has_no_body() -> None:
+    tree = Tree(SupervisorFlags(), ChildSpec("a", Start(decline)))
+    assert tree.call("which_children") == [("a", None, "worker", "stopped")]
+    assert tree.supervisor.bodies == {}
+
+
+def test_a_child_that_stops_in_time_leaves_no_deadline_behind() -> None:
+    tree = Tree(SupervisorFlags(), worker("a", shutdown=5000))
+    tree.asker.post(tree.ref, Call("terminate_child", ("a",), 1))
+    tree.cell.run(0.0)
+    assert tree.cell.next_due_s() is None
 
 
 def test_a_restart_loop_that_keeps_failing_can_still_be_stopped() -> None:
