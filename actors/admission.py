@@ -47,6 +47,7 @@ class Refused(msgspec.Struct, frozen=True):
 
     reason: str
     answer: bytes
+    request_id: str = ""
 
 
 def admit(rules: DoorRules, body: bytes, in_flight: int) -> Admitted | Refused:
@@ -62,7 +63,8 @@ def admit(rules: DoorRules, body: bytes, in_flight: int) -> Admitted | Refused:
     except MalformedRequestError as error:
         return Refused(reasons.MALFORMED, refusal(error, sniff_format(body)))
     except InvalidRequestError as error:
-        return Refused(reasons.INVALID_REQUEST, refusal(error, sniff_format(body)))
+        answer = refusal(error, sniff_format(body))
+        return Refused(reasons.INVALID_REQUEST, answer, error.request_id)
     tmax_s = request.tmax / 1000 if request.tmax > 0 else rules.default_tmax_s
     time_s = tmax_s - rules.network_margin_s
     if time_s < rules.min_time_s:
@@ -73,4 +75,4 @@ def admit(rules: DoorRules, body: bytes, in_flight: int) -> Admitted | Refused:
 
 
 def _no_bid(request_id: str, form: WireFormat, reason: str) -> Refused:
-    return Refused(reason, no_bid(request_id, nbr_of(reason), form, reason))
+    return Refused(reason, no_bid(request_id, nbr_of(reason), form, reason), request_id)

@@ -30,6 +30,7 @@ from actors.fallbacks import Fallbacks
 from actors.feeds import EventFeed, LedgerFeed
 from actors.fraud_detector import FraudDetector
 from actors.gateway import Gateway, GatewayKit
+from actors.journal import Journal
 from actors.ledger.wallet import WalletTerms
 from actors.link_inference import InferenceLink
 from actors.link_ledger import LedgerLink
@@ -46,6 +47,7 @@ from models.fraud import FraudRules
 from models.oversight import OversightRules
 from models.registry import weights_folder
 from supervision import ChildSpec, Start, Supervisor, SupervisorFlags
+from transport.logs import get_logger
 from transport.segments import SegmentWriter
 
 if TYPE_CHECKING:
@@ -326,6 +328,11 @@ class _Bidder:
             open_log=partial(self._open_log, self._name),
             unix_clock=self._world.unix_clock,
             meter=self._meter,
+            journal=Journal(
+                get_logger(bidder=self._name),
+                self._world.monotonic,
+                decisions=settings.logs.level == "debug",
+            ),
             flush_metrics_s=settings.metrics.flush_s,
         )
         return self._worker("gateway", Gateway, kit)

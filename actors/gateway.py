@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.admission import Admitted, DoorRules
+    from actors.journal import Journal
     from actors.metering import Meter
     from actors.responses import NoticeForm
     from supervision.ref import Ref, Timer
@@ -64,6 +65,7 @@ class GatewayKit:
         open_log: Opens the decision log.
         unix_clock: Seconds since 1970.
         meter: Where the numbers go.
+        journal: What is told of single requests.
         flush_metrics_s: How often they are sent.
     """
 
@@ -78,6 +80,7 @@ class GatewayKit:
     open_log: Callable[[], SegmentWriter]
     unix_clock: Callable[[], float]
     meter: Meter
+    journal: Journal
     flush_metrics_s: float
 
 
@@ -186,6 +189,7 @@ class Gateway(LightActor):
         admitted = admit(self._kit.door, body, len(self._jobs))
         if isinstance(admitted, Refused):
             meter.no_bid(admitted.reason)
+            self._kit.journal.refused(admitted.request_id, admitted.reason)
             self._server.reply(header, admitted.answer)
             return
         pending = Pending(header, body, admitted, now_s + admitted.time_s)
@@ -247,6 +251,7 @@ class Gateway(LightActor):
             self._without_decision(pending, imp_id, reasons.DECIDER_DIED)
 
     def _without_decision(self, pending: Pending, imp_id: str, reason: str) -> None:
+        self._kit.journal.undecided(pending.admitted.request.id, imp_id, reason)
         pending.reasons[imp_id] = reason
         pending.missing -= 1
         if not pending.missing:
@@ -279,6 +284,8 @@ class Gateway(LightActor):
             bid = decided.bid
             imp_id = decided.opportunity.imp_id
             kit.meter.decided(decided)
+            if kit.journal.decisions:
+                kit.journal.decided(pending.admitted.request.id, decided)
             if bid is None:
                 why[imp_id] = decided.reason
             else:
@@ -338,6 +345,7 @@ class Gateway(LightActor):
     def _answer_unlogged(self, pending: Pending) -> None:
         """Answer without the bids that could not be logged: a bid without a record never leaves."""
         assert self._server is not None
+        self._kit.journal.unlogged(pending.admitted.request.id)
         why = dict(pending.reasons)
         for decided in pending.decided:
             if decided.bid is not None:

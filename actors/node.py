@@ -3,8 +3,8 @@
     node                        one_for_one
     ├── ledger                  sole writer of money
     ├── inference               imports torch, one worker for each device
-    ├── bidders                 N processes, each with a cell of light agents
     ├── recorder                decision log segments to Parquet
+    ├── bidders                 N processes, each with a cell of light agents
     └── edge                    HTTP
 
 Everything here is specifications; what the parts do stands in their own modules.
@@ -58,8 +58,9 @@ def node_spec(settings: Settings, paths: NodePaths) -> ChildSpec:
     children = [
         ledger_spec(settings, paths),
         inference_spec(settings, paths),
-        bidders_spec(settings, paths),
+        # Before the bidders, so that it stops after them and converts their last segments, too.
         recorder_spec(settings, paths),
+        bidders_spec(settings, paths),
     ]
     if settings.edge.enabled:
         children.append(edge_spec(settings))

@@ -14,6 +14,7 @@ from actors.admission import DoorRules
 from actors.answer_memory import AnswerMemory
 from actors.eligible import EligibleAds
 from actors.gateway import Gateway, GatewayKit
+from actors.journal import Journal
 from actors.messages import (
     Clear,
     Cleared,
@@ -38,6 +39,7 @@ from actors.responses import NoticeForm
 from models.eligibility import CampaignIndex
 from supervision import ChildSpec, Start, Supervisor, SupervisorFlags
 from tests.actors.cells import World
+from tests.actors.lines import Lines
 from tests.actors.samples import VECTOR, campaign, rules
 from transport.errors import SegmentError
 from transport.metrics import MemoryMetrics
@@ -110,6 +112,7 @@ class Bench:
         self.agents = {role: world.probe(role, rule=answer) for role in AGENTS}
         self.log = Log()
         self.metrics = MemoryMetrics()
+        self.lines = Lines()
         ads = EligibleAds(CampaignIndex([campaign()]), [campaign()])
         kit = OrchestratorKit("b", rules(), ads, b"salt")
         template = ChildSpec("impression", Start(Orchestrator, (kit,)), restart="temporary")
@@ -128,6 +131,7 @@ class Bench:
             open_log=lambda: self.log,  # type: ignore[arg-type,return-value]
             unix_clock=world.unix_clock,
             meter=Meter(self.metrics),
+            journal=Journal(self.lines, world.cell.clock),  # type: ignore[arg-type]
             flush_metrics_s=0.5,
         )
         self.kit = dataclasses.replace(gateway_kit, **changes)
@@ -383,6 +387,8 @@ def test_an_orchestrator_that_dies_is_answered_for_and_its_money_is_free() -> No
     response = bench.answers()[number]
     assert (response["nbr"], response["ext"]["reason"]) == (1, "decider_died")
     assert len(bench.bus.of(Released)) == 1
+    (line,) = bench.lines.lines
+    assert (line["request_id"], line["reason"]) == (response["id"], "decider_died")
 
 
 def test_a_stuck_orchestrator_is_answered_for_at_the_deadline() -> None:
