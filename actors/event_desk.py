@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from transport.frames import LinkFactory, PublisherLink, Received, ServerLink
     from transport.segments import SegmentWriter
 
+MAX_CPM: Final = 1_000_000.0
+"""No price is above it; what claims to be is nonsense, and would not fit into a message."""
 BURST: Final = 64
 LEDGER_WAIT_S: Final = 2.0
 """How long a sender waits for the ledger before it is told to try again."""
@@ -342,6 +344,6 @@ def price_micros(price_cpm: float | None, otherwise_micros: int) -> int:
 
     An exchange that does not name its price is booked at what we offered: the careful side.
     """
-    if price_cpm is None or not 0.0 <= price_cpm < math.inf:
+    if price_cpm is None or not 0.0 <= price_cpm <= MAX_CPM:
         return otherwise_micros
     return math.ceil(price_cpm * MICROS_PER_CPM - 1e-6)

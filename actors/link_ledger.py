@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 RESEND_S: Final = 1.0
 """A frame without an answer for so long is sent again."""
 TICK_S: Final = 0.1
+_UNREADABLE: Final = MoneyRefused("the answer cannot be read")
 DRAIN: Final = 256
 _FLUSH: Final = object()
 _NEVER: Final = float("inf")
@@ -160,13 +161,14 @@ class LedgerLink(LightActor):
             answers = decode_replies(reply.body)
         except MoneyFrameError:
             answers = ()
-        if len(answers) != len(frame.asked) or isinstance(answers[0], MoneyRefused):
-            self._refused += len(frame.asked)
-            for asked in frame.asked:
-                self._answer(asked, LinkDown("refused", asked.message))
-            return
+        if len(answers) != len(frame.asked):
+            answers = (_UNREADABLE,) * len(frame.asked)
         for asked, answer in zip(frame.asked, answers, strict=True):
-            self._answer(asked, answer)
+            if isinstance(answer, MoneyRefused):
+                self._refused += 1
+                self._answer(asked, LinkDown("refused", asked.message))
+            else:
+                self._answer(asked, answer)
 
     def _answer(self, asked: _Asked, answer: object) -> None:
         if asked.asker is not None:

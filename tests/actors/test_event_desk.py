@@ -255,7 +255,16 @@ def test_a_log_that_cannot_be_written_does_not_undo_booked_money() -> None:
 
 @pytest.mark.parametrize(
     ("cpm", "expected"),
-    [(2.0, 2_000), (2.0001, 2_001), (0.1, 100), (0.0, 0), (None, 7), (float("nan"), 7), (-1.0, 7)],
+    [
+        (2.0, 2_000),
+        (2.0001, 2_001),
+        (0.1, 100),
+        (0.0, 0),
+        (None, 7),
+        (float("nan"), 7),
+        (-1.0, 7),
+        (1e300, 7),
+    ],
 )
 def test_a_price_is_rounded_up_and_nonsense_is_what_we_offered(
     cpm: float | None, expected: int

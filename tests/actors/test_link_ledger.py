@@ -137,6 +137,20 @@ def test_more_than_may_wait_is_refused() -> None:
     assert probe.heard == [LinkDown("full", settle("c"))]
 
 
+def test_a_refused_message_is_told_to_its_sender_alone() -> None:
+    world = World()
+    server = world.hub.server()
+    server.listen(URL)
+    link, probe, asker = start(world)
+    for key in "ab":
+        asker.ask(link, Forward(settle(key)))
+    world.run()
+    taken = SettleAck("b", "settled", 2_000)
+    server.reply(server.drain(1)[0].header, encode_replies([MoneyRefused("too new"), taken]))
+    world.run()
+    assert probe.heard == [LinkDown("refused", settle("a")), taken]
+
+
 @pytest.mark.parametrize(
     "answer", [b"\xff garbage", encode_replies([MoneyRefused("too new")]), encode_replies([])]
 )
