@@ -54,6 +54,8 @@ format: install
 
 bench: install
 	$(BIN)/python benchmarks/bench_cell.py
+	$(BIN)/python benchmarks/bench_ledger.py
+	$(BIN)/python benchmarks/bench_cell_path.py
 	$(BIN)/python benchmarks/bench_path.py
 
 clean:

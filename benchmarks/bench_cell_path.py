@@ -28,9 +28,8 @@ import numpy as np
 
 from actors.admission import DoorRules, admit
 from actors.bidder_tree import World, bidder_specs
-from actors.budget_manager import WalletTerms
 from actors.eligible import EligibleAds
-from actors.ledger.wallet import Wallet
+from actors.ledger.wallet import Wallet, WalletTerms
 from actors.messages import BudgetView, Price
 from actors.opportunity import opportunity_of
 from actors.pricing import load_pricing
