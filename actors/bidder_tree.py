@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.admission import DoorRules
@@ -24,6 +23,7 @@ from actors.budget_manager import BudgetManager, flights_of
 from actors.creative_selector import CreativeSelector
 from actors.decision import DecisionRules
 from actors.default_vectors import DefaultVectors
+from actors.devices import devices
 from actors.eligible import EligibleAds
 from actors.event_desk import DeskKit, EventDesk
 from actors.fallbacks import Fallbacks
@@ -52,6 +52,7 @@ from transport.segments import SegmentWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from actors.bid_optimizer import Pricing
     from config.campaigns import Campaign
@@ -139,7 +140,7 @@ def bidder_specs(settings: Settings, paths: NodePaths, index: int, world: World)
         index: 1 for the first bidder; it decides name and ports.
         world: Sockets, clocks, metrics, weights.
     """
-    campaigns = load_campaigns(Path(settings.node.campaigns) if settings.node.campaigns else None)
+    campaigns = load_campaigns(settings.node.campaign_file)
     made = _Bidder(settings, paths, index, world, campaigns)
     children = (
         made.supervisor("links", "one_for_one", made.links()),
@@ -170,8 +171,7 @@ class _Bidder:
         self._name = f"bidder-{index}"
         self._meter = Meter(world.metrics)
         self._seed = (settings.node.seed or int(world.unix_clock())) * MAX_BIDDERS + index
-        profiles = settings.node.profiles
-        self._defaults = DefaultVectors(load_default_profiles(Path(profiles) if profiles else None))
+        self._defaults = DefaultVectors(load_default_profiles(settings.node.profile_file))
 
     def supervisor(
         self, name: str, strategy: Any, children: tuple[ChildSpec, ...], role: str | None = None
@@ -220,8 +220,6 @@ class _Bidder:
 
     def _inference_urls(self) -> list[str]:
         """Accelerators first; the CPU is their spare."""
-        from actors.node import devices
-
         wanted = devices(self._settings.inference.device)
         ordered = [device for device in wanted if device != "cpu"] + ["cpu"]
         return [self._paths.ipc(f"inference-{device.replace(':', '-')}") for device in ordered]

@@ -20,9 +20,9 @@ import os
 import secrets
 import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from actors.devices import devices
 from actors.reports import ReporterRecipe
 from config.errors import ConfigError
 from config.paths import NodePaths
@@ -150,9 +150,8 @@ def build_ledger(settings: Settings, paths: NodePaths) -> Any:
     from config.campaigns import load_campaigns
     from transport.nng import NngLinks
 
-    budgets = {
-        campaign.id: campaign.budget_micros for campaign in load_campaigns(campaign_file(settings))
-    }
+    campaigns = load_campaigns(settings.node.campaign_file)
+    budgets = {campaign.id: campaign.budget_micros for campaign in campaigns}
     return LedgerActor(LedgerConfig.of_node(settings.money, paths), budgets, NngLinks())
 
 
@@ -203,25 +202,6 @@ def build_edge(settings: Settings) -> Any:
         max_body_bytes=gateway.max_body_bytes,
         default_tmax_ms=gateway.default_tmax_ms,
     )
-
-
-def devices(wanted: str) -> tuple[str, ...]:
-    """Return the devices that get an inference worker: the CPU always, for it is the others' spare.
-
-    Graphics cards are counted by their device files, because asking the driver from a process that
-    forks would break its children.
-    """
-    if wanted == "cpu":
-        return ("cpu",)
-    if wanted != "auto":
-        return ("cpu", wanted)
-    cards = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    return ("cpu", *(f"cuda:{card}" for card in range(cards)))
-
-
-def campaign_file(settings: Settings) -> Path | None:
-    """Return the campaign file in force, ``None`` for the samples of the package."""
-    return Path(settings.node.campaigns) if settings.node.campaigns else None
 
 
 # -- running it

@@ -9,7 +9,6 @@ import resource
 import shutil
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cli.errors import CommandError
@@ -156,16 +155,14 @@ def _attempt(check: str, look: Callable[[], str]) -> Finding:
 def _campaigns(settings: Settings) -> str:
     from config.campaigns import load_campaigns
 
-    path = settings.node.campaigns
-    return f"{len(load_campaigns(Path(path) if path else None))} campaigns"
+    return f"{len(load_campaigns(settings.node.campaign_file))} campaigns"
 
 
 def _profiles(settings: Settings) -> str:
     from config.profiles import load_default_profiles
 
-    path = settings.node.profiles
-    load_default_profiles(Path(path) if path else None)
-    return path or "those of the package"
+    load_default_profiles(settings.node.profile_file)
+    return settings.node.profiles or "those of the package"
 
 
 def _weights(model: str) -> str:

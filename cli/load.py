@@ -200,5 +200,4 @@ def sample_market(node: Node, seed: int) -> MarketSimulator:
     from config.campaigns import load_campaigns
     from models.market import MarketSimulator
 
-    path = node.running_settings().node.campaigns
-    return MarketSimulator(seed, load_campaigns(Path(path) if path else None))
+    return MarketSimulator(seed, load_campaigns(node.running_settings().node.campaign_file))

@@ -63,6 +63,16 @@ class NodeSettings(Section):
     profiles: str = ""
     """Default-profile file; empty means the profiles of the package."""
 
+    @property
+    def campaign_file(self) -> Path | None:
+        """The campaign file, ``None`` for the package's own."""
+        return Path(self.campaigns) if self.campaigns else None
+
+    @property
+    def profile_file(self) -> Path | None:
+        """The default-profile file, ``None`` for the package's own."""
+        return Path(self.profiles) if self.profiles else None
+
 
 class GatewaySettings(Section):
     """Where bid requests and events come in."""

@@ -33,7 +33,7 @@ from hypothesis.stateful import (
 
 from actors.ledger.store import LedgerStore
 from actors.ledger.verify import verify
-from actors.ledger.wallet import HeldLease, Wallet, WalletTerms
+from actors.ledger.wallet import Wallet, WalletTerms
 from tests.money.worlds import TERMS, Ledger, MemoryStore, Store
 from transport.money import (
     LeaseDenied,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.ledger.books import Campaign
+    from actors.ledger.holdings import HeldLease
 
 BUDGETS = {"autumn": 3_000, "winter": 900}
 BIDDERS = ("bidder-1", "bidder-2")
