@@ -119,6 +119,8 @@ class BudgetManager(LightActor):
         self._campaign_ids = tuple(campaign_ids)
         self._flights = flights or {}
         self._wall_clock = wall_clock
+        # How campaigns stand, as told before; see ``_views_of``.
+        self._views: dict[str, BudgetView] = {}
         self._waiting: list[_Waiting] = []
         self._has_news = False
         self._is_looking = False
@@ -178,9 +180,11 @@ class BudgetManager(LightActor):
         match message:
             case LeaseGranted():
                 self._wallet.granted(message, self.cell.clock())
+                self._views.pop(message.campaign_id, None)
                 self._have_news()
             case LeaseDenied():
                 self._wallet.denied(message, self.cell.clock())
+                self._views.pop(message.campaign_id, None)
                 self._have_news()
             case LeaseReturned():
                 self._wallet.returned(message)
@@ -205,15 +209,20 @@ class BudgetManager(LightActor):
     def _fund(self, question: Fund, asker: Ref) -> None:
         now_s = self.cell.clock()
         spendable = self._wallet.spendable(question.campaign_ids, now_s)
-        is_on_its_way = self._carry() and self._wallet.is_waiting(question.campaign_ids, now_s)
-        wait_s = question.deadline_s - ANSWER_MARGIN_S - now_s
-        if spendable or not is_on_its_way or wait_s <= 0 or len(self._waiting) >= MAX_WAITING:
-            self._answer(asker, question, spendable)
+        is_linked = self._carry()
+        if spendable or not (is_linked and self._may_wait(question, now_s)):
+            self._answer(asker, spendable)
             return
         if not self._is_looking:
             self._is_looking = True
             self.wake_after(LOOK_S, _LOOK)
         self._waiting.append(_Waiting(asker, question))
+
+    def _may_wait(self, question: Fund, now_s: float) -> bool:
+        """Whether a lease may come before the question's deadline, and there is room to wait."""
+        has_time = question.deadline_s - ANSWER_MARGIN_S > now_s
+        is_on_its_way = self._wallet.is_waiting(question.campaign_ids, now_s)
+        return has_time and is_on_its_way and len(self._waiting) < MAX_WAITING
 
     def _have_news(self) -> None:
         """Look at those who wait once for all the leases that come in one burst."""
@@ -249,14 +258,24 @@ class BudgetManager(LightActor):
         for each in waiting:
             if is_over(each.question):
                 spendable = self._wallet.spendable(each.question.campaign_ids, now_s)
-                self._answer(each.asker, each.question, spendable)
+                self._answer(each.asker, spendable)
             else:
                 self._waiting.append(each)
 
-    def _answer(self, asker: Ref, question: Fund, spendable: Mapping[str, int]) -> None:
+    def _answer(self, asker: Ref, spendable: Mapping[str, int]) -> None:
         self._counts["funded" if spendable else "unfunded"] += 1
-        views = {campaign_id: self._view(campaign_id) for campaign_id in spendable}
-        self.send(asker, Funded(spendable, views))
+        self.send(asker, Funded(spendable, self._views_of(spendable)))
+
+    def _views_of(self, campaign_ids: Mapping[str, int]) -> dict[str, BudgetView]:
+        """Return how campaigns stand, worked out anew after news of them and at each tick."""
+        known = self._views
+        try:
+            return {campaign_id: known[campaign_id] for campaign_id in campaign_ids}
+        except KeyError:
+            for campaign_id in campaign_ids:
+                if campaign_id not in known:
+                    known[campaign_id] = self._view(campaign_id)
+            return {campaign_id: known[campaign_id] for campaign_id in campaign_ids}
 
     def _view(self, campaign_id: str) -> BudgetView:
         standing = self._wallet.standing(campaign_id)
@@ -271,6 +290,8 @@ class BudgetManager(LightActor):
 
     def _tick(self) -> None:
         self._wallet.tick(self.cell.clock())
+        for campaign_id in self._flights:
+            self._views.pop(campaign_id, None)  # time has passed: a flight is further on
         self._carry()
         self.wake_after(TICK_S, _TICK)
 

@@ -12,19 +12,18 @@ the ledger is collected by ``take_requests``. All amounts are integer micros of 
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
+from actors.ledger.holdings import HeldLease, Line, Standing
 from transport.money import LeaseDenied, LeaseGranted, LeaseRequest, LeaseReturn, LeaseReturned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: No unanswered message waits longer than this before it is sent again.
-MAX_WAIT_S: Final = 10.0
+#: So many tuples of campaign ids are known with their lines; then it begins anew.
+MAX_GROUPS: Final = 4096
 
 RefuseReason = Literal["no_lease", "lease_spent", "budget_exhausted", "key_used"]
 
@@ -61,84 +60,6 @@ class Reservation(NamedTuple):
     reason: RefuseReason | Literal[""] = ""
 
 
-class Standing(NamedTuple):
-    """What a campaign's budget looked like when the ledger last spoke of it."""
-
-    remaining_micros: int
-    budget_micros: int
-
-
-@dataclass(slots=True)
-class Patience:
-    """When to send something again that was not answered: after longer and longer waits."""
-
-    due_s: float = float("-inf")
-    wait_s: float = 0.0
-
-    def begin(self, now_s: float, first_wait_s: float) -> None:
-        """Note that it was sent for the first time."""
-        self.wait_s = first_wait_s
-        self.due_s = now_s + first_wait_s
-
-    def is_over(self, now_s: float) -> bool:
-        """Whether to send it again now; if so, the next wait is twice as long."""
-        if now_s < self.due_s:
-            return False
-        self.wait_s = min(2 * self.wait_s, MAX_WAIT_S)
-        self.due_s = now_s + self.wait_s
-        return True
-
-
-@dataclass(slots=True)
-class HeldLease:
-    """A lease as its holder sees it.
-
-    ``free_micros`` may be reserved until ``ends_s``; ``reserved`` is blocked, by key, until
-    ``closes_s``. Invariant: ``free + sum(reserved) + returned + settled <= granted``.
-    """
-
-    lease_id: str
-    campaign_id: str
-    granted_micros: int
-    ends_s: float
-    closes_s: float
-    free_micros: int
-    reserved: dict[str, int] = field(default_factory=dict)
-    released: set[str] = field(default_factory=set)
-    settled_micros: int = 0
-    returned_micros: int = 0
-    returned_known_micros: int = 0
-    patience: Patience = field(default_factory=Patience)
-
-    @property
-    def held_micros(self) -> int:
-        """What this bidder may still spend or has promised: free and reserved."""
-        return self.free_micros + sum(self.reserved.values())
-
-
-@dataclass(slots=True)
-class _Line:
-    """One campaign's leases, and the one request that may be on its way.
-
-    ``live`` leases stand in the order of their ends, because there is one request at a time;
-    ``closing`` ones have ended and wait for their reservations and returns.
-    """
-
-    campaign_id: str
-    size_micros: int
-    live: deque[HeldLease] = field(default_factory=deque)
-    closing: list[HeldLease] = field(default_factory=list)
-    asked_s: float = float("-inf")
-    request: LeaseRequest | None = None
-    sent_s: float = 0.0
-    patience: Patience = field(default_factory=Patience)
-    denied_until_s: float = float("-inf")
-    exhausted: bool = False
-    taken_micros: int = 0
-    taken_since_s: float = 0.0
-    standing: Standing | None = None
-
-
 class Wallet:
     """All leases of one bidder, in one life of its budget manager.
 
@@ -155,7 +76,9 @@ class Wallet:
         self._bidder = bidder
         self._prefix = f"{bidder}:{incarnation}:"
         self._request_count = 0
-        self._lines: dict[str, _Line] = {}
+        self._renew_s = terms.renew_share * terms.lease_s
+        self._lines: dict[str, Line] = {}
+        self._groups: dict[tuple[str, ...], list[Line]] = {}
         self._by_key: dict[str, HeldLease] = {}
         self._released: dict[str, HeldLease] = {}
         self._leases: dict[str, HeldLease] = {}
@@ -169,13 +92,12 @@ class Wallet:
         Asks the ledger for more where money runs low; campaigns without money are left out.
         """
         found = {}
-        for campaign_id in campaign_ids:
-            line = self._line(campaign_id)
+        for line in self._lines_of(campaign_ids):
             line.asked_s = now_s
-            self._top_up(line, now_s)
-            best = max((lease.free_micros for lease in line.live), default=0)
-            if best:
-                found[campaign_id] = best
+            if now_s >= line.look_s:
+                self._look(line, now_s)
+            if line.best_micros:
+                found[line.campaign_id] = line.best_micros
         return found
 
     def standing(self, campaign_id: str) -> Standing | None:
@@ -201,14 +123,14 @@ class Wallet:
             return Reservation(ok=False, reason="key_used")
         line = self._line(campaign_id)
         line.asked_s = now_s
-        self._end_leases(line, now_s)
+        line.end_leases(now_s)
         lease = next((lease for lease in line.live if lease.free_micros >= micros), None)
         if lease is not None:
             lease.free_micros -= micros
             lease.reserved[key] = micros
             self._by_key[key] = lease
             line.taken_micros += micros
-        self._top_up(line, now_s)
+        self._look(line, now_s)
         if lease is None:
             return Reservation(ok=False, reason=_why_refused(line))
         return Reservation(ok=True, lease_id=lease.lease_id)
@@ -222,6 +144,7 @@ class Wallet:
             reserved = lease.reserved.pop(key)
             lease.settled_micros += price_micros
             lease.free_micros = max(0, lease.free_micros + reserved - price_micros)
+            self._lines[lease.campaign_id].look_soon()
             return
         lease = self._released.pop(key, None)
         if lease is not None:
@@ -229,6 +152,7 @@ class Wallet:
             lease.released.discard(key)
             lease.settled_micros += price_micros
             lease.free_micros = max(0, lease.free_micros - price_micros)
+            self._lines[lease.campaign_id].look_soon()
 
     def released(self, key: str) -> None:
         """The bid ``key`` was lost; its money is free again."""
@@ -237,6 +161,7 @@ class Wallet:
             lease.free_micros += lease.reserved.pop(key)
             lease.released.add(key)
             self._released[key] = lease
+            self._lines[lease.campaign_id].look_soon()
 
     # --- what the ledger says ---------------------------------------------------------------
 
@@ -260,7 +185,8 @@ class Wallet:
         )
         self._leases[lease.lease_id] = lease
         line.live.append(lease)
-        self._end_leases(line, now_s)
+        line.look_soon()
+        line.end_leases(now_s)
 
     def denied(self, denial: LeaseDenied, now_s: float) -> None:
         """Hear that there is no money now, and when to ask again."""
@@ -272,6 +198,7 @@ class Wallet:
         line.exhausted = denial.reason == "exhausted"
         if denial.reason != "stale":
             line.denied_until_s = now_s + denial.retry_after_s
+        line.look_soon()
 
     def returned(self, answer: LeaseReturned) -> None:
         """Hear that the ledger has taken a return in."""
@@ -283,22 +210,22 @@ class Wallet:
     def tick(self, now_s: float) -> None:
         """Do what is due: end, close, return, renew, send again. Call some times per second."""
         for line in self._lines.values():
-            self._end_leases(line, now_s)
+            line.end_leases(now_s)
             for lease in line.closing:
                 self._give_back(lease, now_s)
-            for lease in [lease for lease in line.closing if _is_over(lease, now_s)]:
+            for lease in [lease for lease in line.closing if lease.is_over(now_s)]:
                 line.closing.remove(lease)
                 self._forget(lease)
             self._send_again(line, now_s)
-            if now_s - line.asked_s < self.terms.keep_s:
-                self._top_up(line, now_s)
+            if now_s >= line.look_s and now_s - line.asked_s < self.terms.keep_s:
+                self._look(line, now_s)
 
     def give_all_back(self, now_s: float) -> None:
         """End all leases now, for a polite stop: free money goes home, reservations stay."""
         for line in self._lines.values():
             for lease in line.live:
                 lease.ends_s = min(lease.ends_s, now_s)
-            self._end_leases(line, now_s)
+            line.end_leases(now_s)
             for lease in line.closing:
                 self._give_back(lease, now_s)
 
@@ -313,21 +240,32 @@ class Wallet:
 
     # --- rules ------------------------------------------------------------------------------
 
-    def _line(self, campaign_id: str) -> _Line:
+    def _line(self, campaign_id: str) -> Line:
         line = self._lines.get(campaign_id)
         if line is None:
-            line = self._lines[campaign_id] = _Line(campaign_id, self.terms.lease_micros)
+            line = self._lines[campaign_id] = Line(campaign_id, self.terms.lease_micros)
         return line
 
-    def _top_up(self, line: _Line, now_s: float) -> None:
+    def _lines_of(self, campaign_ids: Iterable[str]) -> list[Line]:
+        """Return the campaigns' lines; the same few tuples of campaigns are asked about mostly."""
+        group = tuple(campaign_ids)
+        lines = self._groups.get(group)
+        if lines is None:
+            if len(self._groups) >= MAX_GROUPS:
+                self._groups.clear()
+            lines = self._groups[group] = [self._line(campaign_id) for campaign_id in group]
+        return lines
+
+    def _look(self, line: Line, now_s: float) -> None:
+        """Bring a line up to date: leases that ended, money that runs low, what is kept of it."""
+        line.end_leases(now_s)
+        ready_micros = line.keep(now_s, self._renew_s)
+        may_ask = line.request is None and now_s >= line.denied_until_s
+        if may_ask and ready_micros <= self.terms.low_share * line.size_micros:
+            self._ask(line, now_s)
+
+    def _ask(self, line: Line, now_s: float) -> None:
         """Ask for a new lease before the money or the time of the last one runs out."""
-        self._end_leases(line, now_s)
-        if line.request is not None or now_s < line.denied_until_s:
-            return
-        horizon_s = now_s + self.terms.renew_share * self.terms.lease_s
-        ready = sum(lease.free_micros for lease in line.live if lease.ends_s > horizon_s)
-        if ready > self.terms.low_share * line.size_micros:
-            return
         self._request_count += 1
         line.request = LeaseRequest(
             f"{self._prefix}{self._request_count}",
@@ -340,13 +278,13 @@ class Wallet:
         line.taken_micros, line.taken_since_s = 0, now_s
         self._outbox.append(line.request)
 
-    def _next_size(self, line: _Line, now_s: float) -> int:
+    def _next_size(self, line: Line, now_s: float) -> int:
         """Return a size that lasts for one lease at the pace since the last request."""
         since_s = max(now_s - line.taken_since_s, self.terms.lease_s / 10)
         enough = int(line.taken_micros / since_s * self.terms.lease_s * 2)
         return min(max(enough, self.terms.lease_micros), self.terms.max_lease_micros)
 
-    def _send_again(self, line: _Line, now_s: float) -> None:
+    def _send_again(self, line: Line, now_s: float) -> None:
         """Repeat an unanswered request under its id, for as long as it takes.
 
         A new id would leave a lease behind, blocked for nothing, each time that the ledger is slow;
@@ -360,11 +298,6 @@ class Wallet:
         mine = grant.request_id.startswith(self._prefix)
         if mine and grant.lease_id not in self._leases:
             self._outbox.append(LeaseReturn(grant.lease_id, grant.micros))
-
-    @staticmethod
-    def _end_leases(line: _Line, now_s: float) -> None:
-        while line.live and line.live[0].ends_s <= now_s:
-            line.closing.append(line.live.popleft())
 
     def _give_back(self, lease: HeldLease, now_s: float) -> None:
         """Send the free money of an ended lease home, until the ledger says that it has it."""
@@ -387,14 +320,7 @@ class Wallet:
         del self._leases[lease.lease_id]
 
 
-def _is_over(lease: HeldLease, now_s: float) -> bool:
-    """Whether nothing can come of an ended lease any more."""
-    if now_s >= lease.closes_s:
-        return True
-    return not lease.reserved and lease.returned_known_micros >= lease.returned_micros
-
-
-def _why_refused(line: _Line) -> RefuseReason:
+def _why_refused(line: Line) -> RefuseReason:
     if line.live:
         return "lease_spent"
     return "budget_exhausted" if line.exhausted else "no_lease"

@@ -24,6 +24,7 @@ from tests.money.worlds import Ledger, MemoryStore
 from transport.money import (
     BudgetExhausted,
     LeaseClosed,
+    LeaseDenied,
     LeaseRequest,
     ReleasedNotice,
     SettledNotice,
@@ -258,6 +259,27 @@ def test_an_answer_tells_how_much_of_budget_and_flight_is_left(world: World) -> 
     world.cell.run(max_s=0.03)
     (answer,) = world.answers()
     assert answer.budgets == {"autumn": BudgetView(1.0, 0.25)}
+
+
+def test_an_answer_follows_the_flight_and_the_ledgers_last_word(world: World) -> None:
+    world.start(
+        flights={"autumn": Flight(1_000.0, 1_010.0)}, wall_clock=lambda: world.clock() + 1.0
+    )
+
+    def view() -> BudgetView:
+        world.tell(Fund(("autumn",), world.clock() + 0.03))
+        world.cell.run(max_s=0.03)
+        (answer,) = world.answers()
+        assert isinstance(answer, Funded)
+        return answer.budgets["autumn"]
+
+    first = view()
+    assert first.elapsed_fraction == pytest.approx(0.1, abs=0.02)
+    world.cell.run(max_s=1.0)
+    assert view().elapsed_fraction == pytest.approx(0.2, abs=0.03)
+    assert view().remaining_fraction == first.remaining_fraction
+    world.tell(LeaseDenied("another's", "autumn", "exhausted", 1.0, 2_500, 10_000))
+    assert view().remaining_fraction == 0.25
 
 
 def test_a_flight_has_a_fraction_between_0_and_1() -> None:
