@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import random
 import statistics
 import sys
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in every process of a node
 
 import msgspec
 import numpy as np
@@ -173,7 +175,7 @@ def stages(requests: Sequence[dict[str, Any]]) -> dict[str, float]:
     opportunities = [opportunity_of(request, imp, 1.8e9) for request, imp in pairs]
     index = CampaignIndex(load_campaigns())
     ads = EligibleAds(index, load_campaigns())
-    decided = [(each, index.candidates(each, 1.8e9)) for each in opportunities]
+    decided = [(each, tuple(index.candidates(each, 1.8e9))) for each in opportunities]
     decided = [(each, found) for each, found in decided if found]
     took = {
         "decode and admit": best_us(lambda body: admit(rules, body, 0), bodies),
