@@ -86,4 +86,5 @@ def test_eight_times_the_children_take_about_eight_times_as_long(
         return time.process_time() - began_s
 
     few_s = min(took_s(FEW) for _ in range(3))
-    assert took_s(FEW * TIMES) < NOT_QUADRATIC * few_s
+    # Processor time, and three tries: what else the machine does must not decide.
+    assert any(took_s(FEW * TIMES) < NOT_QUADRATIC * few_s for _ in range(3))
