@@ -2,7 +2,8 @@
 
 Principle: a segment is turned into its Parquet file under another name, made visible by one rename,
 and only then removed. A crash anywhere leaves a segment that is simply converted again into the
-same file. A segment that cannot be read is put aside, never deleted, and never stops the others.
+same file. A segment that cannot be read is put aside, never deleted, and never stops the others;
+a table that cannot be written (disk full?) leaves its segment where it is, for the next look.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Recorder(LightActor):
         self._records = 0
         self._torn_bytes = 0
         self._broken = 0
+        self._postponed = 0
 
     def on_start(self) -> None:
         """Make the folders and begin to look."""
@@ -66,6 +68,7 @@ class Recorder(LightActor):
             "records": self._records,
             "torn_bytes": self._torn_bytes,
             "broken": self._broken,
+            "postponed": self._postponed,
         }
 
     def receiveMessage(self, message: Any, sender: Ref) -> None:
@@ -80,9 +83,12 @@ class Recorder(LightActor):
         for segment in sealed[:PER_TURN]:
             try:
                 self._convert(segment)
-            except (SegmentError, ValueError, OSError):
+            except (SegmentError, ValueError):
                 self._broken += 1
                 segment.rename(segment.with_suffix(BROKEN_SUFFIX))
+            except OSError:
+                self._postponed += 1
+                return False
         return len(sealed) > PER_TURN
 
     def _convert(self, segment: Path) -> None:
@@ -113,7 +119,10 @@ def write_parquet(records: Sequence[dict[str, Any]], table: str, path: Path) -> 
     import pyarrow.parquet as pq
 
     draft = path.with_suffix(".draft")
-    content = pa.Table.from_pylist(list(records), schema=schema_of(table))
+    try:
+        content = pa.Table.from_pylist(list(records), schema=schema_of(table))
+    except (TypeError, ArithmeticError) as error:
+        raise ValueError(f"a record does not fit into the {table} table: {error}") from error
     pq.write_table(content, draft, compression="zstd")
     draft.replace(path)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from transport.errors import InvalidRequestError, MalformedRequestError
+from transport.errors import UNREADABLE, InvalidRequestError, MalformedRequestError
 from transport.mending import mend
 from transport.messages import is_json
 from transport.openrtb import (
@@ -51,7 +51,7 @@ _encode: dict[WireFormat, Callable[[object], bytes]] = {
     WireFormat.JSON: msgspec.json.Encoder().encode,
     WireFormat.MSGPACK: msgspec.msgpack.Encoder().encode,
 }
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError, TypeError)
+_UNREADABLE = (*UNREADABLE, TypeError)
 
 
 def sniff_format(body: bytes) -> WireFormat:

@@ -8,11 +8,11 @@ own module, ``transport.money``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 
-from transport.errors import MalformedEventError
+from transport.errors import UNREADABLE, MalformedEventError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,9 @@ MESSAGES_VERSION = 1
 InferStatus = Literal["ok", "late", "error", "shed"]
 StepKind = Literal["live", "retried", "fallback"]
 Outcome = Literal["bid", "nobid"]
+# Bounds of what strangers may send: every number must also fit into a frame and a table.
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 # --- inference ---------------------------------------------------------------------------------
@@ -83,7 +86,7 @@ class _Event(
     price_cpm: float | None = None
     ts: float = 0.0
     token: str = ""
-    version: int = MESSAGES_VERSION
+    version: Int32 = MESSAGES_VERSION
 
 
 class Win(_Event, frozen=True, gc=False):
@@ -93,7 +96,7 @@ class Win(_Event, frozen=True, gc=False):
 class Loss(_Event, frozen=True, gc=False):
     """We lost; ``loss_code`` is OpenRTB's loss reason, ``min_to_win_cpm`` what would have won."""
 
-    loss_code: int = 0
+    loss_code: Int32 = 0
     min_to_win_cpm: float | None = None
 
 
@@ -112,7 +115,7 @@ class Click(_Event, frozen=True, gc=False):
 class Conversion(_Event, frozen=True, gc=False):
     """The user did what the advertiser wants; ``value_micros`` is its worth, if known."""
 
-    value_micros: int | None = None
+    value_micros: Int64 | None = None
 
 
 Event = Win | Loss | Billing | Impression | Click | Conversion
@@ -194,7 +197,7 @@ def frame_decoder(kind: type[_S]) -> Callable[[bytes], _S]:
     def decode_frame(frame: bytes) -> _S:
         try:
             return decode(frame)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise MalformedEventError(f"frame is no {kind}: {error}") from error
 
     return decode_frame
@@ -223,7 +226,7 @@ def decode_event(body: bytes) -> Event:
     decoder = _event_from_json if is_json(body) else _event_from_msgpack
     try:
         event: Event = decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise MalformedEventError(f"not an event: {error}") from error
     return event
 

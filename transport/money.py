@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from transport.errors import TransportError
+from transport.errors import UNREADABLE, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -256,14 +256,14 @@ def decode_requests(body: bytes) -> tuple[MoneyRequest | MoneyRefused, ...]:
     """
     try:
         return _checked(_decode_requests(body)).messages
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return _decode_each(body)
 
 
 def _decode_each(body: bytes) -> tuple[MoneyRequest | MoneyRefused, ...]:
     try:
         frame = _decode_raw(body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _unreadable("requests", error) from error
     return tuple(_decode_or_refuse(message) for message in _checked(frame).messages)
 
@@ -271,7 +271,7 @@ def _decode_each(body: bytes) -> tuple[MoneyRequest | MoneyRefused, ...]:
 def _decode_or_refuse(message: msgspec.Raw) -> MoneyRequest | MoneyRefused:
     try:
         return _decode_request(message)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         return MoneyRefused(f"not a money request: {error}")
 
 
@@ -289,7 +289,7 @@ def decode_replies(body: bytes) -> tuple[MoneyReply, ...]:
     """
     try:
         frame = _decode_replies(body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _unreadable("replies", error) from error
     return _checked(frame).messages
 
@@ -308,7 +308,7 @@ def decode_notices(body: bytes) -> tuple[MoneyNotice, ...]:
     """
     try:
         frame = _decode_notices(body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _unreadable("notices", error) from error
     return _checked(frame).messages
 
@@ -329,5 +329,5 @@ def _checked(frame: _AnyFrame) -> _AnyFrame:
     return frame
 
 
-def _unreadable(what: str, error: msgspec.DecodeError) -> MoneyFrameError:
+def _unreadable(what: str, error: Exception) -> MoneyFrameError:
     return MoneyFrameError(f"not a frame of money {what}: {error}; check both sides' versions")

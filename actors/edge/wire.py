@@ -17,6 +17,7 @@ from actors import reasons
 from actors.edge.bidders import NoAnswer
 from actors.reasons import nbr_of
 from transport.codec import WireFormat, sniff_format
+from transport.errors import UNREADABLE
 from transport.openrtb import NBR_INVALID_REQUEST, NBR_TECHNICAL, NBR_UNKNOWN
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ _NBR: Final[Mapping[NoAnswer, int]] = {
     NoAnswer.UNREACHABLE: NBR_TECHNICAL,
     NoAnswer.OVERLOADED: nbr_of(reasons.OVERLOADED),
 }
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
 
 
 class HttpReply(NamedTuple):
@@ -83,7 +83,7 @@ def head_of(body: bytes) -> Head:
     """Read what the edge needs of a bid request; of one that it cannot read, nothing."""
     try:
         request = _read_request[sniff_format(body)](body)
-    except _UNREADABLE:
+    except UNREADABLE:
         return Head(0.0, explain=False)
     return Head(_milliseconds(request.tmax), _wants_story(request.ext))
 
@@ -125,7 +125,7 @@ def reply_to_bid(answer: bytes | NoAnswer, *, explain: bool) -> HttpReply:
     form = sniff_format(answer)
     try:
         read = _read_answer[form](answer)
-    except _UNREADABLE:
+    except UNREADABLE:
         return no_bid(NBR_TECHNICAL)
     if read.nbr == NBR_INVALID_REQUEST and not read.id:
         return refusal(400, nbr=read.nbr)

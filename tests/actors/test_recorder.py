@@ -101,6 +101,47 @@ def test_a_segment_that_makes_no_sense_is_put_aside_and_the_others_go_on(tmp_pat
     assert bad.with_suffix(".broken").exists()
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"value_micros": 2**64 - 1},
+        {"loss_code": 2**40},
+        {"key": 7},
+        {"price_cpm": "free"},
+    ],
+)
+def test_whatever_a_record_holds_the_recorder_goes_on(
+    tmp_path: Path, field: dict[str, object]
+) -> None:
+    writer = SegmentWriter(
+        tmp_path / "segments", "events-b", lambda: 0.0, max_bytes=1 << 20, max_age_s=1e9
+    )
+    writer.append(encode(field))
+    writer.close()
+    write(tmp_path / "segments", "z", 1)
+    told = convert(tmp_path)
+    assert (told["records"], told["broken"]) == (1, 1)
+
+
+def test_a_table_that_cannot_be_written_is_written_later_and_its_segment_kept(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    recorder = world.spawn(Recorder(tmp_path / "segments", tmp_path / "parquet", 5.0), "recorder")
+    world.run()
+    tables = tmp_path / "parquet" / "decisions"
+    tables.rename(tmp_path / "gone")
+    for number in range(6):
+        write(tmp_path / "segments", f"bidder-{number}", 1)
+    world.run(6.0)
+    told = recorder.actor.describe()
+    assert (told["segments"], told["broken"]) == (0, 0)
+    assert told["postponed"]
+    (tmp_path / "gone").rename(tables)
+    world.run(6.0)
+    assert recorder.actor.describe()["segments"] == 6
+
+
 def test_segments_that_come_later_are_found_later_and_open_ones_left_alone(tmp_path: Path) -> None:
     world = World()
     recorder = world.spawn(Recorder(tmp_path / "segments", tmp_path / "parquet", 5.0), "recorder")

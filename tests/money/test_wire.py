@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import get_args
 
@@ -92,6 +93,20 @@ def test_bytes_that_are_no_frame_are_refused_and_nothing_else_happens(
 ) -> None:
     with pytest.raises(MoneyFrameError, match="check both sides"):
         DECODERS[kind](body)
+
+
+@pytest.mark.parametrize("kind", sorted(DECODERS))
+@given(noise=st.binary(max_size=4), place=st.integers(0, 400), lost=st.integers(0, 3))
+def test_a_damaged_frame_is_read_or_refused(kind: str, noise: bytes, place: int, lost: int) -> None:
+    body = FRAMES[kind][1]
+    with contextlib.suppress(MoneyFrameError):
+        DECODERS[kind](body[:place] + noise + body[place + lost :])
+
+
+@pytest.mark.parametrize("kind", sorted(DECODERS))
+def test_a_frame_that_is_nested_too_deep_is_refused(kind: str) -> None:
+    with pytest.raises(MoneyFrameError):
+        DECODERS[kind](b"\x81\xa5later" + b"\x91" * 100_000 + b"\xc0")
 
 
 @pytest.mark.parametrize("kind", sorted(DECODERS))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,12 @@ def test_an_event_may_say_as_little_as_its_type_and_key() -> None:
         b"\x81\xa4type",
         b"\x80",
         b"[1]",
+        b'{"type":"win","key":"k","later":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b"\x82\xa4type\xa3win\xa5later" + b"\x91" * 100_000 + b"\xc0",
+        b"\x82\xa4type\xa3win\xa3key\xa2\xff\xfe",
+        b'{"type":"loss","key":"k","loss_code":4294967296}',
+        b'{"type":"win","key":"k","version":36893488147419103232}',
+        b'{"type":"conversion","key":"k","value_micros":9223372036854775808}',
     ],
 )
 def test_what_is_no_event_is_refused(body: bytes) -> None:
@@ -145,6 +152,25 @@ def test_any_bytes_are_an_event_or_refused(body: bytes) -> None:
     except MalformedEventError:
         return
     assert isinstance(event, Event)
+
+
+@given(st.binary(max_size=4), st.integers(0, 60), st.integers(0, 3))
+def test_a_damaged_frame_is_read_or_refused(noise: bytes, place: int, lost: int) -> None:
+    for sample, decode in (
+        (SAMPLES["infer_batch"], decode_infer_batch),
+        (SAMPLES["infer_answers"], decode_infer_answers),
+        (SAMPLES["decision"], decode_decision),
+        (SAMPLES["win"], decode_event),
+    ):
+        frame = encode(sample)
+        with contextlib.suppress(MalformedEventError):
+            decode(frame[:place] + noise + frame[place + lost :])
+
+
+def test_a_frame_that_is_nested_too_deep_is_refused() -> None:
+    for decode in (decode_infer_batch, decode_infer_answers, decode_decision):
+        with pytest.raises(MalformedEventError):
+            decode(b"\x81\xa5later" + b"\x91" * 100_000 + b"\xc0")
 
 
 def test_an_acknowledgement_is_written_in_either_format() -> None:
