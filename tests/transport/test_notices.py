@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import string
 
 import msgspec
@@ -99,3 +100,8 @@ def test_a_notice_key_is_short_enough_for_a_url() -> None:
         "0123456789abcdef01234567", "campaign-12", "lease-1234567", 12_345_678, "cr-9"
     )
     assert len(notice.encode(SECRET)) < 130
+
+
+@given(st.binary(min_size=16, max_size=200), st.binary(max_size=200))
+def test_a_token_is_the_beginning_of_the_standard_hmac(secret: bytes, payload: bytes) -> None:
+    assert _token(secret, payload) == _to_text(hmac.digest(secret, payload, "sha256")[:16])
