@@ -7,6 +7,8 @@ it.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from actors import reasons
@@ -14,6 +16,9 @@ from actors.reasons import nbr_of
 from transport.codec import WireFormat, decode_request, no_bid, refusal, sniff_format
 from transport.errors import InvalidRequestError, MalformedRequestError
 from transport.openrtb import BidRequest
+
+MAX_TMAX_MS: Final = 10_000
+"""A request cannot hold its place for longer than this, whatever it claims."""
 
 
 class DoorRules(msgspec.Struct, frozen=True):
@@ -65,7 +70,7 @@ def admit(rules: DoorRules, body: bytes, in_flight: int) -> Admitted | Refused:
     except InvalidRequestError as error:
         answer = refusal(error, sniff_format(body))
         return Refused(reasons.INVALID_REQUEST, answer, error.request_id)
-    tmax_s = request.tmax / 1000 if request.tmax > 0 else rules.default_tmax_s
+    tmax_s = min(request.tmax, MAX_TMAX_MS) / 1000 if request.tmax > 0 else rules.default_tmax_s
     time_s = tmax_s - rules.network_margin_s
     if time_s < rules.min_time_s:
         return _no_bid(request.id, form, reasons.INSUFFICIENT_TIME)

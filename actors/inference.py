@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 
 from actors.inference_batching import BatchQueue
+from models.errors import FeatureError
 from supervision import LightActor
 from transport.errors import MalformedEventError
 from transport.messages import (
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 BURST: Final = 256
 MAX_FRAME_BYTES: Final = 1 << 20
+UNFIT: Final = (FeatureError, OverflowError)
+"""What models raise for a sequence of numbers that are no tokens."""
 _MEMORY: Final = "out of memory"
 
 
@@ -184,7 +187,10 @@ class InferenceWorker(LightActor):
         if not batch.run:
             return
         try:
-            vectors = self._models[name].infer([item.request.tokens for item in batch.run])
+            vectors = self._infer(name, batch.run)
+        except UNFIT:
+            self._run_alone(name, batch.run)
+            return
         except RuntimeError as error:
             if _MEMORY not in str(error).lower():
                 raise
@@ -196,6 +202,19 @@ class InferenceWorker(LightActor):
         self._counts["batches"] += 1
         for item, vector in zip(batch.run, vectors, strict=True):
             self._answer(item, "ok", vector.tobytes())
+
+    def _infer(self, name: str, items: Sequence[_Item]) -> NDArray[np.float32]:
+        return self._models[name].infer([item.request.tokens for item in items])
+
+    def _run_alone(self, name: str, items: Sequence[_Item]) -> None:
+        """Find out whose question cannot be read, and answer the others."""
+        for item in items:
+            try:
+                vector = self._infer(name, (item,))[0]
+            except UNFIT:
+                self._answer(item, "error")
+            else:
+                self._answer(item, "ok", vector.tobytes())
 
     # --- answers out ---------------------------------------------------------------------------
 

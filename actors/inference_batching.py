@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SMOOTHING: Final = 0.1
+_FADING: Final = 0.5
 _NEVER: Final = float("inf")
 _CALM_BATCHES: Final = 64
 """After so many batches without memory trouble a halved batch size is doubled again."""
@@ -90,6 +91,10 @@ class BatchQueue(Generic[T]):
             queued = self._queue.popleft()
             in_time = now_s + self._took_s <= queued.deadline_s
             (run if in_time else late).append(queued.item)
+        if late and not run:
+            # Maybe only one batch was ever slow (the process was stopped); who runs none learns
+            # nothing, so what is believed must fade.
+            self._took_s *= _FADING
         return Batch(run, late)
 
     def took(self, seconds: float) -> None:

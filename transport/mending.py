@@ -126,10 +126,8 @@ def _text(given: object) -> str:
 
 
 def _integer(given: object) -> int:
-    if isinstance(given, int):
-        return int(given)
-    number = _number(given)
-    if abs(number) >= 2**63:
+    number = int(given) if isinstance(given, int) else _number(given)
+    if not -(2**63) <= number < 2**63:
         raise _Unusable
     return int(number)
 

@@ -7,7 +7,12 @@ absence means "unknown" the type says ``| None``. Prices are CPM, as on the wire
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+Int = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""No field of OpenRTB needs more; larger numbers are nonsense that arithmetic may choke on."""
 
 FIRST_PRICE = 1
 SECOND_PRICE = 2
@@ -20,26 +25,26 @@ class _Wire(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class Format(_Wire, frozen=True, gc=False):
     """One size that a banner slot takes, in device-independent pixels."""
 
-    w: int = 0
-    h: int = 0
-    wratio: int = 0
-    hratio: int = 0
-    wmin: int = 0
+    w: Int = 0
+    h: Int = 0
+    wratio: Int = 0
+    hratio: Int = 0
+    wmin: Int = 0
 
 
 class Banner(_Wire, frozen=True, gc=False):
     """A display slot; sizes are ``format`` or else the single ``w`` x ``h`` (0 = not given)."""
 
     format: tuple[Format, ...] = ()
-    w: int = 0
-    h: int = 0
-    btype: tuple[int, ...] = ()
-    battr: tuple[int, ...] = ()
-    pos: int = 0
+    w: Int = 0
+    h: Int = 0
+    btype: tuple[Int, ...] = ()
+    battr: tuple[Int, ...] = ()
+    pos: Int = 0
     mimes: tuple[str, ...] = ()
-    topframe: int = 0
-    expdir: tuple[int, ...] = ()
-    api: tuple[int, ...] = ()
+    topframe: Int = 0
+    expdir: tuple[Int, ...] = ()
+    api: tuple[Int, ...] = ()
     id: str = ""
 
 
@@ -47,51 +52,51 @@ class Video(_Wire, frozen=True, gc=False):
     """A video slot; durations in seconds, 0 = not limited."""
 
     mimes: tuple[str, ...] = ()
-    minduration: int = 0
-    maxduration: int = 0
-    rqddurs: tuple[int, ...] = ()
-    startdelay: int | None = None
-    protocols: tuple[int, ...] = ()
-    w: int = 0
-    h: int = 0
-    placement: int = 0
-    plcmt: int = 0
-    linearity: int = 0
-    skip: int | None = None
+    minduration: Int = 0
+    maxduration: Int = 0
+    rqddurs: tuple[Int, ...] = ()
+    startdelay: Int | None = None
+    protocols: tuple[Int, ...] = ()
+    w: Int = 0
+    h: Int = 0
+    placement: Int = 0
+    plcmt: Int = 0
+    linearity: Int = 0
+    skip: Int | None = None
     mincpmpersec: float = 0.0
-    battr: tuple[int, ...] = ()
-    minbitrate: int = 0
-    maxbitrate: int = 0
-    playbackmethod: tuple[int, ...] = ()
-    delivery: tuple[int, ...] = ()
-    pos: int = 0
-    api: tuple[int, ...] = ()
+    battr: tuple[Int, ...] = ()
+    minbitrate: Int = 0
+    maxbitrate: Int = 0
+    playbackmethod: tuple[Int, ...] = ()
+    delivery: tuple[Int, ...] = ()
+    pos: Int = 0
+    api: tuple[Int, ...] = ()
     podid: str = ""
-    poddur: int = 0
-    maxseq: int = 0
+    poddur: Int = 0
+    maxseq: Int = 0
 
 
 class Audio(_Wire, frozen=True, gc=False):
     """An audio slot; durations in seconds, 0 = not limited."""
 
     mimes: tuple[str, ...] = ()
-    minduration: int = 0
-    maxduration: int = 0
-    rqddurs: tuple[int, ...] = ()
-    startdelay: int | None = None
-    protocols: tuple[int, ...] = ()
+    minduration: Int = 0
+    maxduration: Int = 0
+    rqddurs: tuple[Int, ...] = ()
+    startdelay: Int | None = None
+    protocols: tuple[Int, ...] = ()
     mincpmpersec: float = 0.0
-    battr: tuple[int, ...] = ()
-    minbitrate: int = 0
-    maxbitrate: int = 0
-    delivery: tuple[int, ...] = ()
-    api: tuple[int, ...] = ()
-    feed: int = 0
-    stitched: int = 0
-    nvol: int | None = None
+    battr: tuple[Int, ...] = ()
+    minbitrate: Int = 0
+    maxbitrate: Int = 0
+    delivery: tuple[Int, ...] = ()
+    api: tuple[Int, ...] = ()
+    feed: Int = 0
+    stitched: Int = 0
+    nvol: Int | None = None
     podid: str = ""
-    poddur: int = 0
-    maxseq: int = 0
+    poddur: Int = 0
+    maxseq: Int = 0
 
 
 class Native(_Wire, frozen=True, gc=False):
@@ -99,8 +104,8 @@ class Native(_Wire, frozen=True, gc=False):
 
     request: str = ""
     ver: str = ""
-    api: tuple[int, ...] = ()
-    battr: tuple[int, ...] = ()
+    api: tuple[Int, ...] = ()
+    battr: tuple[Int, ...] = ()
 
 
 class Deal(_Wire, frozen=True, gc=False):
@@ -109,16 +114,16 @@ class Deal(_Wire, frozen=True, gc=False):
     id: str = ""
     bidfloor: float = 0.0
     bidfloorcur: str = "USD"
-    at: int | None = None
+    at: Int | None = None
     wseat: tuple[str, ...] = ()
     wadomain: tuple[str, ...] = ()
-    guar: int = 0
+    guar: Int = 0
 
 
 class Pmp(_Wire, frozen=True, gc=False):
     """The private marketplace of an impression; 1 in ``private_auction`` forbids open bids."""
 
-    private_auction: int = 0
+    private_auction: Int = 0
     deals: tuple[Deal, ...] = ()
 
 
@@ -137,14 +142,14 @@ class Imp(_Wire, frozen=True, gc=False):
     audio: Audio | None = None
     native: Native | None = None
     pmp: Pmp | None = None
-    instl: int = 0
+    instl: Int = 0
     tagid: str = ""
     bidfloor: float = 0.0
     bidfloorcur: str = "USD"
-    secure: int | None = None
-    rwdd: int = 0
-    ssai: int = 0
-    exp: int = 0
+    secure: Int | None = None
+    rwdd: Int = 0
+    ssai: Int = 0
+    exp: Int = 0
     qty: Quantity | None = None
     dt: float = 0.0
 
@@ -154,7 +159,7 @@ class Publisher(_Wire, frozen=True, gc=False):
 
     id: str = ""
     name: str = ""
-    cattax: int = 1
+    cattax: Int = 1
     cat: tuple[str, ...] = ()
     domain: str = ""
 
@@ -166,15 +171,15 @@ class Content(_Wire, frozen=True, gc=False):
     title: str = ""
     series: str = ""
     genre: str = ""
-    cattax: int = 1
+    cattax: Int = 1
     cat: tuple[str, ...] = ()
     url: str = ""
-    context: int = 0
+    context: Int = 0
     contentrating: str = ""
-    qagmediarating: int = 0
+    qagmediarating: Int = 0
     keywords: str = ""
-    livestream: int = 0
-    len: int = 0
+    livestream: Int = 0
+    len: Int = 0
     language: str = ""
     langb: str = ""
 
@@ -185,14 +190,14 @@ class Site(_Wire, frozen=True, gc=False):
     id: str = ""
     name: str = ""
     domain: str = ""
-    cattax: int = 1
+    cattax: Int = 1
     cat: tuple[str, ...] = ()
     sectioncat: tuple[str, ...] = ()
     pagecat: tuple[str, ...] = ()
     page: str = ""
     ref: str = ""
     search: str = ""
-    mobile: int = 0
+    mobile: Int = 0
     publisher: Publisher | None = None
     content: Content | None = None
     keywords: str = ""
@@ -206,12 +211,12 @@ class App(_Wire, frozen=True, gc=False):
     bundle: str = ""
     domain: str = ""
     storeurl: str = ""
-    cattax: int = 1
+    cattax: Int = 1
     cat: tuple[str, ...] = ()
     sectioncat: tuple[str, ...] = ()
     pagecat: tuple[str, ...] = ()
     ver: str = ""
-    paid: int = 0
+    paid: Int = 0
     publisher: Publisher | None = None
     content: Content | None = None
     keywords: str = ""
@@ -223,7 +228,7 @@ class Dooh(_Wire, frozen=True, gc=False):
     id: str = ""
     name: str = ""
     venuetype: tuple[str, ...] = ()
-    venuetypetax: int = 1
+    venuetypetax: Int = 1
     publisher: Publisher | None = None
     domain: str = ""
     keywords: str = ""
@@ -235,37 +240,37 @@ class Geo(_Wire, frozen=True, gc=False):
 
     lat: float | None = None
     lon: float | None = None
-    type: int = 0
+    type: Int = 0
     country: str = ""
     region: str = ""
     metro: str = ""
     city: str = ""
     zip: str = ""
-    utcoffset: int | None = None
+    utcoffset: Int | None = None
 
 
 class Device(_Wire, frozen=True, gc=False):
     """What the user holds; ``lmt`` 1 limits tracking, ``dnt`` 1 asks not to track."""
 
     geo: Geo | None = None
-    dnt: int = 0
-    lmt: int = 0
+    dnt: Int = 0
+    lmt: Int = 0
     ua: str = ""
     ip: str = ""
     ipv6: str = ""
-    devicetype: int = 0
+    devicetype: Int = 0
     make: str = ""
     model: str = ""
     os: str = ""
     osv: str = ""
-    h: int = 0
-    w: int = 0
+    h: Int = 0
+    w: Int = 0
     pxratio: float = 0.0
-    js: int = 0
+    js: Int = 0
     language: str = ""
     langb: str = ""
     carrier: str = ""
-    connectiontype: int = 0
+    connectiontype: Int = 0
     ifa: str = ""
 
 
@@ -280,7 +285,7 @@ class User(_Wire, frozen=True, gc=False):
 
     id: str = ""
     buyeruid: str = ""
-    yob: int = 0
+    yob: Int = 0
     gender: str = ""
     keywords: str = ""
     geo: Geo | None = None
@@ -291,18 +296,18 @@ class User(_Wire, frozen=True, gc=False):
 class RegsExt(_Wire, frozen=True, gc=False):
     """Where 2.5 kept the privacy signals."""
 
-    gdpr: int | None = None
+    gdpr: Int | None = None
     us_privacy: str = ""
 
 
 class Regs(_Wire, frozen=True, gc=False):
     """Laws in force: ``coppa`` 1 = children, ``gdpr`` 1 = applies, None = unknown."""
 
-    coppa: int = 0
-    gdpr: int | None = None
+    coppa: Int = 0
+    gdpr: Int | None = None
     us_privacy: str = ""
     gpp: str = ""
-    gpp_sid: tuple[int, ...] = ()
+    gpp_sid: tuple[Int, ...] = ()
     ext: RegsExt | None = None
 
 
@@ -311,7 +316,7 @@ class SupplyChainNode(_Wire, frozen=True, gc=False):
 
     asi: str = ""
     sid: str = ""
-    hp: int = 0
+    hp: Int = 0
     rid: str = ""
     name: str = ""
     domain: str = ""
@@ -320,7 +325,7 @@ class SupplyChainNode(_Wire, frozen=True, gc=False):
 class SupplyChain(_Wire, frozen=True, gc=False):
     """The sellers from the publisher to us; ``complete`` 1 = none is missing."""
 
-    complete: int = 0
+    complete: Int = 0
     nodes: tuple[SupplyChainNode, ...] = ()
     ver: str = ""
 
@@ -334,7 +339,7 @@ class SourceExt(_Wire, frozen=True, gc=False):
 class Source(_Wire, frozen=True, gc=False):
     """Where the request came from; ``tid`` names the whole transaction."""
 
-    fd: int = 0
+    fd: Int = 0
     tid: str = ""
     pchain: str = ""
     schain: SupplyChain | None = None
@@ -344,7 +349,7 @@ class Source(_Wire, frozen=True, gc=False):
 class BidwrightExt(_Wire, frozen=True, gc=False):
     """Our own extension: 1 in ``explain`` asks for the story of the decision."""
 
-    explain: int = 0
+    explain: Int = 0
 
 
 class RequestExt(_Wire, frozen=True, gc=False):
@@ -363,17 +368,17 @@ class BidRequest(_Wire, frozen=True, gc=False):
     dooh: Dooh | None = None
     device: Device | None = None
     user: User | None = None
-    test: int = 0
-    at: int = SECOND_PRICE
-    tmax: int = 0
+    test: Int = 0
+    at: Int = SECOND_PRICE
+    tmax: Int = 0
     wseat: tuple[str, ...] = ()
     bseat: tuple[str, ...] = ()
-    allimps: int = 0
+    allimps: Int = 0
     cur: tuple[str, ...] = ()
     wlang: tuple[str, ...] = ()
     acat: tuple[str, ...] = ()
     bcat: tuple[str, ...] = ()
-    cattax: int = 1
+    cattax: Int = 1
     badv: tuple[str, ...] = ()
     bapp: tuple[str, ...] = ()
     source: Source | None = None

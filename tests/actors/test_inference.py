@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from actors.inference import InferenceWorker
 from actors.inference_batching import BatchQueue
+from models.errors import FeatureError
 from tests.actors.cells import World
 from transport.messages import (
     InferAnswer,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 URL = "inproc://inference"
+UNREADABLE_TOKEN = 1_000
 
 
 class Summing:
@@ -39,9 +41,12 @@ class Summing:
 
     def infer(self, sequences: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         self.batches.append(len(sequences))
+        if any(UNREADABLE_TOKEN in tokens for tokens in sequences):
+            raise FeatureError("no such token")
         if len(sequences) > self.most:
             raise RuntimeError(self._error)
-        return np.array([[sum(tokens), len(tokens)] for tokens in sequences], dtype=np.float32)
+        read = [np.array(tokens, dtype=np.int64) for tokens in sequences]
+        return np.array([[tokens.sum(), len(tokens)] for tokens in read], dtype=np.float32)
 
 
 class Bench:
@@ -147,6 +152,18 @@ def test_a_question_that_does_not_fit_alone_is_an_error_and_no_loop() -> None:
     assert bench.model.batches == [1]
 
 
+def test_a_question_that_no_model_can_read_is_an_error_and_its_neighbours_are_answered() -> None:
+    bench = Bench()
+    requests = tuple(
+        InferRequest(number, "profiler", 1e9, (tokens,))
+        for number, tokens in enumerate((5, UNREADABLE_TOKEN, 2**64 - 1, 7))
+    )
+    number = bench.send_frame(encode(InferBatch(requests)))
+    bench.world.run(0.05)
+    statuses = [(answer.id, answer.status) for answer in bench.answers()[number]]
+    assert statuses == [(0, "ok"), (1, "error"), (2, "error"), (3, "ok")]
+
+
 def test_a_fault_of_the_model_ends_the_worker_so_that_it_comes_back_clean() -> None:
     bench = Bench(Summing(error="device lost"))
     bench.model.most = 0
@@ -193,6 +210,20 @@ def test_a_question_that_would_be_late_after_the_batch_is_given_up_before_it() -
     queue.offer(1, 5.005, 5.0)
     queue.offer(2, 5.020, 5.0)
     assert queue.take(5.0) == ([2], [1])
+
+
+def test_one_batch_that_took_for_ever_does_not_make_every_later_question_late() -> None:
+    queue: BatchQueue[int] = BatchQueue(max_batch=4, max_delay_s=0.001, max_queue=100)
+    queue.offer(0, 1.0, 0.0)
+    assert queue.take(0.0).run == [0]
+    queue.took(2.0)  # the process was stopped in the middle
+    late = 0
+    for number in range(1, 100):
+        queue.offer(number, number + 0.03, float(number))
+        if queue.take(float(number)).run:
+            break
+        late += 1
+    assert late < 5
 
 
 def test_a_halved_batch_size_recovers_after_a_while_without_trouble() -> None:
