@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+
 import click
 
 from cli.exits import Exit
+
+_OTHERWISE = "`bidwright doctor` checks this machine"
+_OTHER_PLACE = "mend its rights, or choose another place with --data-dir or --out"
+_ADVICE: dict[int | None, str] = {
+    errno.ENOSPC: "make room on its disk, or choose another place with --data-dir or --out",
+    errno.EDQUOT: "make room in your quota, or choose another place with --data-dir or --out",
+    errno.EACCES: _OTHER_PLACE,
+    errno.EPERM: _OTHER_PLACE,
+    errno.EROFS: _OTHER_PLACE,
+}
 
 
 class CommandError(click.ClickException):
@@ -23,6 +35,17 @@ class InvalidInputError(CommandError):
     """A file or a setting is not valid."""
 
     exit_code = int(Exit.INVALID)
+
+
+class SystemRefusedError(CommandError):
+    """The system refused a file or a stream: no room, no right, not there."""
+
+    def __init__(self, error: OSError) -> None:
+        place = f" {error.filename}" if error.filename else ""
+        why = error.strerror or str(error) or type(error).__name__
+        super().__init__(
+            f"the system refused{place}: {why}; {_ADVICE.get(error.errno, _OTHERWISE)}"
+        )
 
 
 class NodeNotRunningError(CommandError):

@@ -7,12 +7,13 @@ table below and not from the commands' own modules.
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from cli.errors import InvalidInputError
+from cli.errors import InvalidInputError, SystemRefusedError
 from config.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,11 +57,15 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; a faulty configuration ends it with a sentence, not a traceback."""
+        """Run the command; a faulty setting or a full disk ends it with a sentence."""
         try:
             result: object = super().invoke(ctx)
         except ConfigError as error:
             raise InvalidInputError(str(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader has seen enough: click ends quietly
+                raise
+            raise SystemRefusedError(error) from error
         return result
 
     def resolve_command(

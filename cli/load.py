@@ -71,7 +71,13 @@ class Order:
     help="Requests in flight when no rate is given.",
 )
 @click.option("--count", type=click.IntRange(min=1), help="Send no more than so many requests.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the sample world.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Seed of the sample world.",
+)
 @click.option(
     "--requests",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -6,7 +6,7 @@ import select
 import time
 from typing import TYPE_CHECKING
 
-from cli.errors import NodeNotRunningError
+from cli.errors import CommandError, NodeNotRunningError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,15 +28,10 @@ def dial(
         clock: Monotonic seconds.
 
     Raises:
+        CommandError: One is no address.
         NodeNotRunningError: Nobody listens on any of them.
     """
-    from transport.nng import NngClient
-
-    links: list[ClientLink] = []
-    for url in urls:
-        link: ClientLink = NngClient(_MOST_ANSWER_BYTES)
-        link.dial(url)
-        links.append(link)
+    links = _dialling(urls)
     deadline_s = clock() + wait_s
     while not all(link.connected for link in links) and clock() < deadline_s:
         waiting = [link.change_fileno() for link in links if not link.connected]
@@ -47,6 +42,21 @@ def dial(
     if not any(link.connected for link in links):
         close(links)
         raise NodeNotRunningError(" or ".join(urls))
+    return links
+
+
+def _dialling(urls: Sequence[str]) -> list[ClientLink]:
+    from transport.errors import LinkError
+    from transport.nng import NngClient
+
+    links: list[ClientLink] = []
+    for url in urls:
+        links.append(NngClient(_MOST_ANSWER_BYTES))
+        try:
+            links[-1].dial(url)
+        except LinkError as error:
+            close(links)
+            raise CommandError(f"{error}; an address is like tcp://127.0.0.1:7400") from error
     return links
 
 

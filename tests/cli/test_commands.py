@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -65,6 +66,33 @@ def test_a_faulty_setting_ends_any_command_with_its_place(
     result = run("status")
     assert result.exit_code == Exit.INVALID
     assert "node.biders: no such setting" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.ENOSPC, "make room"), (errno.EROFS, "choose another place")]
+)
+def test_what_the_system_refuses_is_a_sentence_with_a_way_out(
+    run: Run, monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+) -> None:
+    def refuse(_self: Path, *_args: object, **_more: object) -> None:
+        raise OSError(number, os.strerror(number), "/full/settings.json")
+
+    monkeypatch.setattr("pathlib.Path.write_text", refuse)
+    monkeypatch.setattr("cli.up.refuse_taken_ports", lambda _settings: None)
+    result = run("up", "--detach")
+    assert result.exit_code == Exit.ERROR
+    assert f"/full/settings.json: {os.strerror(number)}" in result.stderr
+    assert advice in result.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error_of_ours(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_value: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setattr("cli.output.print_json", refuse)
+    assert run("config", "show", "-o", "json").stderr == ""
 
 
 def test_the_table_of_commands_leads_to_commands_of_the_same_name() -> None:
@@ -301,6 +329,17 @@ def test_explain_asks_for_the_story_and_tells_it(run: Run, gateway: Gateway) -> 
     assert json.loads(gateway.bodies[0])["ext"] == {"bidwright": {"explain": 1}}
     for word in ("shoes", "1.234 USD", "300x250", "vet", "fallback", "$1.234 CPM"):
         assert word in result.stdout
+
+
+def test_what_is_no_address_is_refused_with_an_example(run: Run) -> None:
+    result = run("bid", "-", "--url", "nonsense", text="{}")
+    assert result.exit_code == Exit.ERROR
+    assert "cannot dial nonsense" in result.stderr
+    assert "tcp://127.0.0.1:7400" in result.stderr
+
+
+def test_a_world_has_no_negative_seed(run: Run) -> None:
+    assert run("load", "--seed", "-5").exit_code == Exit.USAGE
 
 
 def test_many_requests_are_answered_one_a_line(run: Run, gateway: Gateway) -> None:
