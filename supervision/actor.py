@@ -34,9 +34,14 @@ class LightActor(Actor):
     """Base of the actors that live in a cell.
 
     Subclasses define ``receiveMessage`` and, if they like, the hooks.
+
+    Attributes:
+        cell: The cell it lives in: clock, random numbers, registry, topics. Not there yet in
+            ``__init__``.
     """
 
     _myRef: Ref  # noqa: N815 - Thespian's name
+    cell: Cell
 
     # -- hooks ----------------------------------------------------------------------------------
 
@@ -71,11 +76,6 @@ class LightActor(Actor):
     # -- verbs ----------------------------------------------------------------------------------
 
     @property
-    def cell(self) -> Cell:
-        """The cell it lives in: clock, random numbers, registry, topics."""
-        return self._myRef.cell
-
-    @property
     def path(self) -> str:
         """Its name from the root of the cell down."""
         return self._myRef.path
@@ -96,20 +96,20 @@ class LightActor(Actor):
 
     def wake_after(self, delay_s: float, payload: Any = None) -> Timer:
         """Get a ``WakeupMessage`` with ``payload`` after ``delay_s`` seconds, unless cancelled."""
-        return self._myRef.cell.wake_after(self._myRef, delay_s, payload)
+        return self.cell.wake_after(self._myRef, delay_s, payload)
 
     def ready(self, info: Any = None) -> None:
         """End a start that ``on_start`` left at ``STARTING``."""
-        self._myRef.cell.started(self._myRef, info)
+        self.cell.started(self._myRef, info)
 
     def stop(self, reason: Any = "normal") -> None:
         """End this actor now; what is left in its mailbox is lost."""
-        self._myRef.cell.end(self._myRef, reason)
+        self.cell.end(self._myRef, reason)
 
     def publish(self, event: Any) -> None:
         """Send ``event`` to all in this cell that subscribed to its type."""
-        self._myRef.cell.topics.publish(self._myRef, event)
+        self.cell.topics.publish(self._myRef, event)
 
     def subscribe(self, event_type: type) -> None:
         """Receive every published event of exactly this type until this actor ends."""
-        self._myRef.cell.topics.subscribe(self._myRef, event_type)
+        self.cell.topics.subscribe(self._myRef, event_type)

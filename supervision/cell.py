@@ -137,8 +137,9 @@ class Cell(Waiting, ExternalCalls):
         if ref.plain:
             ref.receive = partial(self.receive_plain, ref)
         else:
-            ref.receive = actor.receiveMessage
+            actor.cell = self
             actor.send = ref.post
+            ref.receive = actor.receiveMessage
         parent = ref.parent
         if parent is None:
             self.primaries[ref] = None
@@ -291,7 +292,10 @@ class Cell(Waiting, ExternalCalls):
         return True
 
     def _serve(self, ref: Ref) -> None:
-        """Give ``ref`` its turn: its start, its system lane, its descriptors, a burst of work."""
+        """Give ``ref`` its turn: its start, its system lane, its descriptors, a burst of work.
+
+        Of the waiting messages it gets at most a burst, and none before a system message.
+        """
         if ref.starting and not self._begin(ref):
             return
         if ref.system:
@@ -302,23 +306,14 @@ class Cell(Waiting, ExternalCalls):
         if ref.ready_fds is not None:
             fds, ref.ready_fds = ref.ready_fds, None
             self._after(ref, receive(WatchMessage(fds), ref))
-        if ref.mailbox:
-            self._work(ref, receive)
-
-    def _work(self, ref: Ref, receive: Callable[[Any, Any], Any]) -> None:
-        """Hand over waiting messages: at most a burst, and none before a system message."""
         mailbox = ref.mailbox
-        left = min(len(mailbox), BURST)
-        ref.handled += left
-        while left and not ref.system:
-            message, sender = mailbox.popleft()
+        left = burst = min(len(mailbox), BURST)
+        while left and mailbox and not ref.system:  # the dead have neither
             left -= 1
-            result = receive(message, sender)
+            result = receive(*mailbox.popleft())
             if result is not None:
                 self._after(ref, result)
-            if ref.actor is None:
-                return
-        ref.handled -= left
+        ref.handled += burst - left
         if mailbox or ref.system:
             ref.schedule()
 
