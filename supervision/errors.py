@@ -29,11 +29,11 @@ class StartError(SupervisionError):
     """Raised by an actor's ``on_start``: it cannot run, for ``reason``.
 
     Attributes:
-        reason: A short code for the supervisor's reports.
+        reason: A short code for the supervisor's reports; the text may say more.
     """
 
-    def __init__(self, reason: object) -> None:
-        super().__init__(str(reason))
+    def __init__(self, reason: object, text: str = "") -> None:
+        super().__init__(text or str(reason))
         self.reason = reason
 
 

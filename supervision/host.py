@@ -22,27 +22,27 @@ from thespian.actors import Actor, ActorAddress, ThespianWatch, WatchMessage
 from supervision.alarm import Alarm
 from supervision.cell import Cell, failure_reason
 from supervision.inspect import find, tree_of
+from supervision.keeper import Keeper, ProcessRecord, end_the_tree
 from supervision.messages import ChildDeclined, ChildFailed, ChildStarted
 from supervision.process import (
     Boot,
     Booted,
     BootFailed,
+    Born,
     Ended,
     Halt,
-    Keeper,
     Order,
     OrderDone,
     Ping,
     Pong,
-    ProcessRecord,
+    become_subreaper,
     guard_process,
 )
 from supervision.ref import Ref
 from supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
-
+    from supervision.keeper import ProcessHandle
     from supervision.messages import Reason
 
 DRAIN_LIMIT_S = 1
@@ -60,6 +60,7 @@ class Host(Actor):
     def __init__(self) -> None:
         super().__init__()
         guard_process()
+        signal.signal(signal.SIGTERM, self._terminated)
         self._boot: Boot | None = None
         self._parent: ActorAddress | None = None
         self._cell: Cell | None = None
@@ -86,10 +87,10 @@ class Host(Actor):
             case Ping(number):
                 assert self._root is not None
                 self.send(sender, Pong(number, tree_of(self._root, self._since_s)))
-            case Halt(_, reason):
-                assert self._cell is not None
-                assert self._root is not None
-                self._cell.stop(self._root, reason)
+            case Halt(number, reason):
+                assert self._boot is not None
+                if number == self._boot.number:  # a port may have been a dead sibling's before
+                    self._stop(reason)
             case Order():
                 self._order(message, message.reply_to or sender)
             case WatchMessage():
@@ -103,12 +104,11 @@ class Host(Actor):
     def _be(self, boot: Boot, parent: ActorAddress) -> None:
         self._boot, self._parent = boot, parent
         spec = boot.spec
+        if boot.watchdog_pid is not None:
+            self.send(parent, Born(boot.number, os.getpid()))
         reporter = boot.reporter(boot.path) if boot.reporter is not None else None
         self._cell = cell = Cell(rng=random.Random(), reporter=reporter)
-        self._keeper = Keeper(self, boot.settings, boot.reporter, boot.watchdog_pid)
-        # The keeper's end is this process's end: nobody could watch over the children.
-        cell.spawn(lambda: self._keeper, parent=cell.outside, name="keeper")
-        cell.processes = self._keeper
+        self._keep_children(cell, boot)
         try:
             actor = spec.start.build()
         except Exception as error:  # noqa: BLE001 - any bug in a constructor is a failed start
@@ -127,11 +127,33 @@ class Host(Actor):
         gc.freeze()
         gc.set_threshold(GC_YOUNG, 50, 50)
 
-    def fork(self) -> tuple[ActorAddress, BaseProcess]:
-        """Make a process; return its address and its handle."""
+    def _keep_children(self, cell: Cell, boot: Boot) -> None:
+        supervises = boot.spec.type == "supervisor"
+        if supervises:
+            become_subreaper()
+        try:
+            keeper = Keeper(
+                self, boot.settings, boot.reporter, boot.watchdog_pid, reaps_orphans=supervises
+            )
+        except ProcessLookupError:
+            end_the_tree()  # the watchdog has died meanwhile
+            raise
+        # The keeper's end is this process's end: nobody could watch over the children.
+        cell.spawn(lambda: keeper, parent=cell.outside, name="keeper")
+        cell.processes = self._keeper = keeper
+
+    def fork(self) -> tuple[ActorAddress, ProcessHandle]:
+        """Make a process; return its address and its handle.
+
+        Raises:
+            OSError: Thespian got no process from the system.
+        """
         address = self.createActor(Host)
         # Thespian's own record of the child: its pid is needed before it can have died unseen.
-        return address, self._myRef._child_procs[-1].childProc  # noqa: SLF001
+        made = getattr(self._myRef, "_child_procs", ())[-1:]
+        if not made or made[0].childAddr is not address:
+            raise OSError("the system refused to fork; is there memory left, and room for a pid?")
+        return address, made[0].childProc
 
     def tell(self, address: ActorAddress, message: Any) -> None:
         """Send by Thespian's transport."""
@@ -170,6 +192,17 @@ class Host(Actor):
                     self._finish(message.reason, message.detail)
 
     # -- the end
+
+    def _terminated(self, _number: int, _frame: object) -> None:
+        """SIGTERM: end politely, at the latest with the next heartbeat's turn."""
+        if self._root is None:
+            os._exit(1)
+        self._stop("shutdown")
+
+    def _stop(self, reason: Reason) -> None:
+        assert self._cell is not None
+        assert self._root is not None
+        self._cell.stop(self._root, reason)
 
     def _finish(self, reason: Reason, detail: str = "") -> None:
         number = self._boot.number if self._boot is not None else 0

@@ -7,10 +7,13 @@ process's last heartbeat. The shape of a node is the contract of ``bidwright tre
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from supervision.process import ProcessRecord
+from supervision.actor import LightActor
+from supervision.cell import failure_reason
+from supervision.keeper import ProcessRecord
 from supervision.ref import Ref
 from supervision.supervisor import Supervisor
 
@@ -79,8 +82,19 @@ def _light_node(
         node["allowance_left"] = actor.allowance_left()
         node["active"] = len(ref.children or ())
     elif actor is not None:
-        node["details"] = actor.describe()
+        node["details"] = _own_account(actor)
     return node
+
+
+def _own_account(actor: Any) -> dict[str, Any]:
+    """What the actor says of itself, as plain data; a bug in that hurts nobody who looks in."""
+    if not isinstance(actor, LightActor):
+        return {}
+    try:
+        account = json.loads(json.dumps(actor.describe(), default=str))
+    except Exception as error:  # noqa: BLE001 - see above
+        return {"error": f"describe: {failure_reason(error)}"}
+    return account if isinstance(account, dict) else {"account": account}
 
 
 def _children(actor: Supervisor, path: str) -> list[dict[str, Any]]:

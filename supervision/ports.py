@@ -23,7 +23,11 @@ class ProcessPort(Protocol):
     """
 
     def start_process(self, supervisor: Ref, spec: ChildSpec, path: str) -> ProcessChild:
-        """Fork a process for ``spec``."""
+        """Fork a process for ``spec``.
+
+        Raises:
+            StartError: There is none to be had.
+        """
 
     def stop_process(self, child: ProcessChild, reason: Reason) -> None:
         """Ask it to end politely."""

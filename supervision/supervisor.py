@@ -267,16 +267,22 @@ class Supervisor(LightActor):
                 name=child.key,
                 limit=spec.mailbox_limit,
             )
-        elif self.cell.processes is not None:
-            handle = self.cell.processes.start_process(self._myRef, spec, path)
         else:
-            reason = "no_processes_here"
-            self.last_errors[child.key] = f"{path} wants its own process; this cell can make none"
-            self._backlog.keep(events.LaunchFailed(child.key, child.incarnation, reason))
-            return
+            try:
+                handle = self._start_process(spec, path)
+            except StartError as error:
+                self.last_errors[child.key] = str(error)
+                self._backlog.keep(events.LaunchFailed(child.key, child.incarnation, error.reason))
+                return
         body = Body(child, handle, self.cell.clock())
         self.bodies[child.key] = body
         self._by_handle[handle] = body
+
+    def _start_process(self, spec: ChildSpec, path: str) -> Handle:
+        if self.cell.processes is None:
+            text = f"{path} wants its own process; this cell can make none"
+            raise StartError("no_processes_here", text)
+        return self.cell.processes.start_process(self._myRef, spec, path)
 
     def _halt(self, child: Child) -> None:
         body = self.bodies.get(child.key)
