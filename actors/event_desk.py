@@ -21,6 +21,7 @@ from transport.messages import (
     Billing,
     Event,
     EventAck,
+    Impression,
     Loss,
     Win,
     decode_event,
@@ -46,6 +47,8 @@ LEDGER_WAIT_S: Final = 2.0
 """How long a sender waits for the ledger before it is told to try again."""
 TICK_S: Final = 0.2
 MICROS_PER_CPM: Final = 1000
+ONCE: Final = (Win, Loss, Billing, Impression)
+"""Events that a bid has once at most; clicks and conversions may be many."""
 _FLUSH: Final = object()
 
 
@@ -59,7 +62,8 @@ class DeskKit:
         publish_url: Address where other processes subscribe to events.
         secret: Signs the names of bids.
         max_body_bytes: Larger events are not read.
-        remembered_bids: Bids whose later fate is still connected with what was decided.
+        remembered_bids: Bids whose later fate is still connected with what was decided, and whose
+            events are told once.
         links: Makes the sockets.
         open_log: Opens the event log.
         meter: Where the numbers go.
@@ -101,6 +105,7 @@ class EventDesk(LightActor):
     def __init__(self, kit: DeskKit) -> None:
         self._kit = kit
         self._offers: OrderedDict[str, Offered] = OrderedDict()
+        self._told: OrderedDict[tuple[type[Event], str], None] = OrderedDict()
         self._waiting: dict[str, deque[_Waiting]] = {}
         self._confirmed: list[tuple[bytes, bytes]] = []
         self._flushing = False
@@ -176,8 +181,8 @@ class EventDesk(LightActor):
             return
         if isinstance(event, Loss):
             self._release(notice)
-        self._happened(event, notice.key, None)
-        self._confirm(header, EventAck(ok=True), as_json=as_json)
+        repeated = self._happened(event, notice.key, None)
+        self._confirm(header, EventAck(ok=True, duplicate=repeated), as_json=as_json)
 
     def _settle(
         self, header: bytes, event: Win | Billing, notice: NoticeKey, *, as_json: bool
@@ -211,13 +216,15 @@ class EventDesk(LightActor):
 
     def _on_settled(self, ack: SettleAck) -> None:
         waiting = self._pop(ack.key)
-        if ack.status != "duplicate":
+        booked_before = ack.status == "duplicate"
+        if not booked_before:
             self._kit.meter.spend_micros += ack.booked_micros
-            self.publish(Settled(ack.key, ack.booked_micros))
+        # Also of a duplicate: the answer to the first settlement may be lost with a ledger.
+        self.publish(Settled(ack.key, ack.booked_micros))
         if waiting is None:
             return  # its sender was told to try again; the next time it is a duplicate
-        repeated = ack.status == "duplicate" and isinstance(waiting.event, Win)
-        self._happened(waiting.event, ack.key, waiting.settle.price_micros, repeated=repeated)
+        repeated = self._happened(waiting.event, ack.key, waiting.settle.price_micros)
+        repeated |= booked_before and isinstance(waiting.event, Win)
         self._confirm(
             waiting.header, EventAck(ok=True, duplicate=repeated), as_json=waiting.as_json
         )
@@ -264,14 +271,16 @@ class EventDesk(LightActor):
 
     # --- telling -------------------------------------------------------------------------------
 
-    def _happened(
-        self, event: Event, key: str, price: int | None, *, repeated: bool = False
-    ) -> None:
-        """Log and publish an event, once."""
+    def _happened(self, event: Event, key: str, price: int | None) -> bool:
+        """Log and publish an event, once as far as we remember; tells whether it is repeated.
+
+        What counts is that *we* told it: its money may have been booked for another event, or for
+        a predecessor of ours that died before it could log anything.
+        """
         kind = type(event).__name__.lower()
         self._kit.meter.event(kind)
-        if repeated:
-            return
+        if self._was_told(event, key):
+            return True
         assert self._log is not None
         assert self._publisher is not None
         encoded = encode(event)
@@ -279,6 +288,19 @@ class EventDesk(LightActor):
         self._publisher.publish(kind.encode(), encoded)
         self.publish(event)
         self._feed_back(event, key, price)
+        return False
+
+    def _was_told(self, event: Event, key: str) -> bool:
+        """Remember an event that a bid has once at most; tells whether it was remembered."""
+        if not isinstance(event, ONCE):
+            return False
+        name = (type(event), key)
+        if name in self._told:
+            return True
+        self._told[name] = None
+        if len(self._told) > self._kit.remembered_bids * len(ONCE):
+            self._told.popitem(last=False)
+        return False
 
     def _feed_back(self, event: Event, key: str, price: int | None) -> None:
         offered = self._offers.get(key)

@@ -185,6 +185,38 @@ def test_a_ledger_that_is_silent_too_long_is_not_waited_for_and_its_word_still_c
     assert bench.bus.of(Settled) == [Settled("b-1", 2_000)]
 
 
+def test_a_win_whose_booking_was_heard_too_late_is_told_when_it_is_sent_again() -> None:
+    bench = Bench()
+    bench.ledger._rule = None
+    bench.send(event("win", price_cpm=2.0))
+    bench.world.run(3.0)
+    bench.ledger_ref.post(bench.desk, SettleAck("b-1", "settled", 2_000))
+    bench.world.run()
+    assert bench.bus.of(Win) == []
+    bench.ledger._rule = lambda forward: SettleAck(forward.message.key, "duplicate", 2_000)
+    for _ in range(2):
+        assert bench.exchange(event("win", price_cpm=2.0))["ok"]
+    assert len(bench.bus.of(Win)) == len(bench.log.written) == 1
+
+
+def test_a_win_after_its_billing_is_news_too_and_each_is_told_once() -> None:
+    bench = Bench()
+    bench.exchange(event("billing", price_cpm=2.0))
+    bench.ledger._rule = lambda forward: SettleAck(forward.message.key, "duplicate", 2_000)
+    for kind in ("win", "win", "billing", "impression", "impression", "click", "click"):
+        assert bench.exchange(event(kind, price_cpm=2.0))["ok"]
+    topics = [frame.topic for frame in bench.subscriber.drain(10)]
+    assert topics == [b"billing", b"win", b"impression", b"click", b"click"]
+
+
+def test_a_reservation_is_settled_though_the_answer_to_its_first_settlement_was_lost() -> None:
+    bench = Bench()
+    bench.ledger._rule = lambda forward: SettleAck(forward.message.key, "duplicate", 2_000)
+    bench.exchange(event("win", price_cpm=2.5))
+    assert bench.bus.of(Settled) == [Settled("b-1", 2_000)]
+    assert bench.meter.spend_micros == 0
+
+
 def test_a_refusal_of_the_link_is_told_to_the_sender() -> None:
     bench = Bench()
     bench.ledger._rule = lambda forward: LinkDown("full", forward.message)
