@@ -25,6 +25,8 @@ Verdict = Literal["ok", "warning", "fault"]
 
 _OLDEST_PYTHON = (3, 11)
 _LEAST_FREE_BYTES = 1 << 30
+LEAST_ROOM_BYTES = 16 << 20
+"""A node doesn't start with less."""
 _LEAST_OPEN_FILES = 1024
 _DISTRIBUTIONS = ("thespian", "pynng", "torch", "msgspec", "msgpack", "SQLAlchemy", "pyarrow")
 
@@ -114,6 +116,8 @@ def check_disk(paths: NodePaths) -> Finding:
     found = f"{free / (1 << 30):.1f} GiB free"
     if free >= _LEAST_FREE_BYTES:
         return Finding("disk", "ok", found)
+    if free < LEAST_ROOM_BYTES:
+        return Finding("disk", "fault", found, "make room, or choose another with --data-dir")
     return Finding("disk", "warning", found, "make room: the decision log grows with traffic")
 
 
@@ -125,16 +129,21 @@ def check_open_files(limit: int) -> Finding:
 
 
 def check_ports(settings: Settings) -> Finding:
-    """Are the gateway's ports free?"""
+    """Are the ports of the gateway and of the HTTP edge free?"""
     from cli.up import refuse_taken_ports
 
-    first, last = settings.gateway_ports[0], settings.gateway_ports[-1]
-    events = settings.event_ports
     try:
         refuse_taken_ports(settings)
     except CommandError as error:
-        return Finding("ports", "fault", error.message, "see `bidwright up --help`")
-    return Finding("ports", "ok", f"free: {first}-{last} (bids), {events[0]}-{events[-1]} (events)")
+        found, _, advice = error.message.partition("; ")
+        return Finding("ports", "fault", found, advice)
+    bids, events = _span(settings.gateway_ports), _span(settings.event_ports)
+    http = f", {settings.edge.port} (HTTP)" if settings.edge.enabled else ""
+    return Finding("ports", "ok", f"free: {bids} (bids), {events} (events){http}")
+
+
+def _span(ports: range) -> str:
+    return str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}"
 
 
 def check_world(settings: Settings) -> Iterator[Finding]:

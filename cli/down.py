@@ -41,9 +41,9 @@ def down(node: Node, timeout_s: float, *, force: bool) -> None:
         ask(paths, "down", timeout_s)
     except NodeNotRunningError:
         family = _silent_family(paths, force=force)
-    except DegradedError:
+    except DegradedError as error:
         if not force:
-            raise
+            raise DegradedError(f"{error.message}; `bidwright down --force` kills it") from error
         family = _silent_family(paths, force=force)
     _wait_for_end(paths, family, timeout_s, force=force)
     with contextlib.suppress(OSError):  # not empty: what is in it is not ours

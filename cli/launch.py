@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -66,6 +67,34 @@ def start_in_background(run: Callable[[], int], paths: NodePaths) -> int:
         raise CommandError(f"the node ended before it was ready (code {ended[0]}){_why(paths)}")
     stop(processes.descendants(pid), _STOP_TIMEOUT_S)
     raise CommandError(f"the node was not ready within {READY_TIMEOUT_S:.0f} s{_why(paths)}")
+
+
+def tell_when_ready(paths: NodePaths, tell: Callable[[int], None]) -> None:
+    """Have ``tell`` called with this process's pid once it has become a node that is ready.
+
+    A node in the foreground has other things to do, so a process of its own watches it. That is
+    a grandchild, which nobody here has to wait for; it ends with the node at the latest.
+    """
+    node = processes.find(os.getpid())
+    assert node is not None, "a process finds itself"
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        if os.fork() == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            _watch(node, paths, tell)
+    finally:
+        os._exit(0)
+
+
+def _watch(node: processes.Process, paths: NodePaths, tell: Callable[[int], None]) -> None:
+    def is_over() -> bool:
+        return not processes.alive([node]) or state_of(paths) == "ready"
+
+    if wait_until(is_over, READY_TIMEOUT_S) and processes.alive([node]):
+        tell(node.pid)
 
 
 def _become_background(run: Callable[[], int], paths: NodePaths) -> NoReturn:

@@ -156,7 +156,8 @@ def _read_assignments(
     values: dict[str, object] = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        if not equals or "." not in key:
+        parts = [part.strip() for part in key.split(".")]
+        if not equals or len(parts) == 1 or not all(parts):
             raise click.BadParameter(f"{text!r} is not of the form section.key=value")
         values[key.strip()] = value.strip()
     return values

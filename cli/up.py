@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import functools
 import json
+import shutil
 import socket
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from cli.checks import LEAST_ROOM_BYTES
 from cli.errors import CommandError, NodeNotRunningError
-from cli.launch import start_in_background
+from cli.exits import Exit
+from cli.launch import start_in_background, tell_when_ready
 from cli.node import Node, addresses, ask, node_options, set_option
 from cli.output import say
 from cli.patience import wait_until
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 _PROBE_TIMEOUT_S = 2.0
 _LEFTOVER_S = 5.0
+_LAST_START = 65_000
 
 
 @click.command()
@@ -53,19 +57,42 @@ def start(settings: Settings, *, detach: bool) -> None:
         CommandError: One runs there already, a port is taken, or it does not become ready.
     """
     paths = NodePaths(settings.node.data_dir)
+    refuse_faulty_files(settings)
     refuse_second(paths)
     refuse_taken_ports(settings)
     paths.make()
+    refuse_full_disk(paths)
     record = json.dumps(settings.model_dump(mode="json"), indent=2)
     paths.settings_file.write_text(record + "\n", encoding="utf-8")
     run = functools.partial(_run, settings)
-    if not detach:
-        sys.exit(run())
     say(f"starting {settings.node.name} on {paths.data_dir} ...")
-    pid = start_in_background(run, paths)
-    requests = ", ".join(addresses(settings.gateway.host, settings.gateway_ports))
-    events = ", ".join(addresses(settings.gateway.host, settings.event_ports))
-    say(f"{settings.node.name} is ready (pid {pid}): bid requests {requests}; events {events}")
+    if detach:
+        say(_ready(settings, start_in_background(run, paths)))
+        return
+    tell_when_ready(paths, lambda pid: say(f"{_ready(settings, pid)}; Ctrl-C stops it"))
+    code = run()
+    if code == Exit.OK:
+        say(f"stopped the node on {paths.data_dir}")
+    sys.exit(code)
+
+
+def refuse_faulty_files(settings: Settings) -> None:
+    """Raise a ConfigError when the campaigns or the default profiles can't be read."""
+    from config.campaigns import load_campaigns
+    from config.profiles import load_default_profiles
+
+    load_campaigns(settings.node.campaign_file)
+    load_default_profiles(settings.node.profile_file)
+
+
+def refuse_full_disk(paths: NodePaths) -> None:
+    """Raise a CommandError when the node's folder has no room for its ledger and its logs."""
+    free = shutil.disk_usage(paths.data_dir).free
+    if free < LEAST_ROOM_BYTES:
+        raise CommandError(
+            f"the disk of {paths.data_dir} has {free >> 20} MiB left, a node needs "
+            f"{LEAST_ROOM_BYTES >> 20} at least; make room, or choose another with --data-dir",
+        )
 
 
 def refuse_second(paths: NodePaths) -> None:
@@ -93,11 +120,26 @@ def refuse_taken_ports(settings: Settings) -> None:
     taken = [(key, host, port) for key, host, port in wanted if not _is_free(host, port)]
     if taken:
         listed = ", ".join(f"{host} port {port} ({key})" for key, host, port in taken)
-        key, _, port = taken[0]
+        used = {port for _, _, port in wanted}
+        keys = dict.fromkeys(key for key, _, _ in taken)
+        others = " ".join(f"--set {key}={_another_port(settings, key, used)}" for key in keys)
         raise CommandError(
-            f"something else listens on {listed}; stop it, or choose "
-            f"another port: bidwright up --set {key}={port + 100}",
+            f"something else listens on {listed}; stop it, or choose other ports: {others}",
         )
+
+
+def _another_port(settings: Settings, key: str, taken: set[int]) -> int:
+    """Return a port from which on as many are free as the setting ``key`` needs."""
+    section, _, name = key.partition(".")
+    chosen = getattr(settings, section)
+    host, first = chosen.host, getattr(chosen, name)
+    count = 1 if section == "edge" else settings.node.bidders
+    offers = (range(start, start + count) for start in range(first + 100, _LAST_START, 100))
+    for ports in offers:
+        if not taken.intersection(ports) and all(_is_free(host, port) for port in ports):
+            taken.update(ports)
+            return ports.start
+    return int(first)
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -108,8 +150,21 @@ def _is_free(host: str, port: int) -> bool:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False
-            raise CommandError(f"can't listen on {host}:{port}: {error.strerror}") from error
+            raise CommandError(
+                f"can't listen on {host}:{port}: {error.strerror}; an address of this machine "
+                "is wanted: see gateway.host and edge.host in `bidwright config show --origin`",
+            ) from error
     return True
+
+
+def _ready(settings: Settings, pid: int) -> str:
+    gateway, edge = settings.gateway, settings.edge
+    requests = ", ".join(addresses(gateway.host, settings.gateway_ports))
+    events = ", ".join(addresses(gateway.host, settings.event_ports))
+    http = f"; HTTP http://{edge.host}:{edge.port}" if edge.enabled else ""
+    return (
+        f"{settings.node.name} is ready (pid {pid}): bid requests {requests}; events {events}{http}"
+    )
 
 
 def _run(settings: Settings) -> int:

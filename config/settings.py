@@ -11,7 +11,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from config.errors import ConfigError
 from config.layers import Layer, environment_layer, flatten, merge, nest, read_toml, table_layer
@@ -34,6 +42,21 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+def _absolute_if_any(name: str) -> str:
+    return str(_absolute(Path(name))) if name else ""
+
+
+def _not_blank(value: object) -> object:
+    # A variable that a script forgot to fill must not make a node of the current folder.
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("it is empty; name a folder, or leave the setting out")
+    return value
+
+
+FileName = Annotated[str, AfterValidator(_absolute_if_any)]
+Folder = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_absolute)]
+
+
 class Section(BaseModel):
     """A group of settings: frozen, and closed to keys that it doesn't know."""
 
@@ -50,7 +73,7 @@ class NodeSettings(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")] = "node-1"
     """Name of this node in logs, metrics and records."""
-    data_dir: Annotated[Path, AfterValidator(_absolute)] = Path("~/.local/share/bidwright")
+    data_dir: Folder = Path("~/.local/share/bidwright")
     """Folder for the ledger, the decision log and the node's own log."""
     bidders: Annotated[int, Field(ge=1, le=64)] = 1
     """Bidder processes, each with its own gateway ports."""
@@ -58,9 +81,9 @@ class NodeSettings(Section):
     """Seed of every random choice; 0 takes a fresh one at each start."""
     admin_port: Port = 0
     """Port of the actor system's administrator; 0 picks a free one."""
-    campaigns: str = ""
+    campaigns: FileName = ""
     """Campaign file; empty means the sample campaigns of the package."""
-    profiles: str = ""
+    profiles: FileName = ""
     """Default-profile file; empty means the profiles of the package."""
 
     @property
@@ -345,11 +368,12 @@ def _layers(
 
 def _problem(fault: Mapping[str, Any], sources: Mapping[str, str]) -> str:
     name = ".".join(str(part) for part in fault["loc"])
-    if not name:
-        return str(fault["msg"])
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if not fault["loc"]:
+        return message
     # A table where a value should be has no source of its own, but its entries have.
     inside = (source for key, source in sources.items() if key.startswith(f"{name}."))
     source = sources.get(name) or next(inside, "default")
     if fault["type"] == "extra_forbidden":
         return f"{name}: no such setting ({source}); `bidwright config show` lists them all"
-    return f"{name}: {fault['msg']}, got {fault['input']!r} ({source})"
+    return f"{name}: {message}, got {fault['input']!r} ({source})"

@@ -3,10 +3,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -219,7 +221,46 @@ def test_a_taken_port_is_named_with_a_way_out(run: Run) -> None:
     assert "--set gateway.port=" in result.stderr
 
 
-@pytest.mark.parametrize("text", ["gateway.port", "port=1", "=1"])
+def test_every_taken_port_gets_a_replacement_that_is_free(run: Run) -> None:
+    with socket.socket() as one, socket.socket() as two:
+        for other in (one, two):
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+        bids, http = one.getsockname()[1], two.getsockname()[1]
+        settings = [f"gateway.port={bids}", f"gateway.event_port={bids + 100}", f"edge.port={http}"]
+        result = run("up", "--detach", *(each for text in settings for each in ("--set", text)))
+    advised = dict(re.findall(r"--set (\S+)=(\d+)", result.stderr))
+    assert advised.keys() == {"gateway.port", "edge.port"}
+    assert int(advised["gateway.port"]) not in {bids, bids + 100, http}
+
+
+def test_an_address_of_another_machine_is_refused_with_the_settings_to_look_at(run: Run) -> None:
+    result = run("up", "--detach", "--set", "gateway.host=192.0.2.1")
+    assert result.exit_code == Exit.ERROR
+    assert "192.0.2.1:7400" in result.stderr
+    assert "gateway.host" in result.stderr
+
+
+@pytest.mark.parametrize("key", ["campaigns", "profiles"])
+def test_a_node_is_not_started_with_a_file_that_is_not_there(
+    run: Run, data_dir: Path, key: str
+) -> None:
+    result = run("up", "--detach", "--set", f"node.{key}=/nowhere/file.toml")
+    assert result.exit_code == Exit.INVALID
+    assert "/nowhere/file.toml: No such file" in result.stderr
+    assert not data_dir.exists()
+
+
+def test_a_node_is_not_started_on_a_full_disk(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.up.refuse_taken_ports", lambda _settings: None)
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=3 << 20))
+    result = run("up", "--detach")
+    assert result.exit_code == Exit.ERROR
+    assert "3 MiB left" in result.stderr
+    assert "--data-dir" in result.stderr
+
+
+@pytest.mark.parametrize("text", ["gateway.port", "port=1", "=1", ".=1", "gateway.=1", ".port=1"])
 def test_an_assignment_must_name_a_section_and_a_key(run: Run, text: str) -> None:
     assert run("up", "--set", text).exit_code == Exit.USAGE
 

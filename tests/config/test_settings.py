@@ -166,3 +166,24 @@ def test_settings_are_frozen_and_cross_to_other_processes() -> None:
 def test_the_settings_of_a_running_node_read_back_from_json() -> None:
     settings = load_settings(None, {"gateway": {"port": 7500}}, NOTHING)
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_forgotten_folder_is_not_the_current_one(blank: str) -> None:
+    with pytest.raises(ConfigError, match=r"node\.data_dir: it is empty"):
+        load_settings(None, {}, {"BIDWRIGHT_NODE__DATA_DIR": blank})
+
+
+@pytest.mark.parametrize("key", ["campaigns", "profiles"])
+def test_a_file_is_found_from_another_folder(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(None, {"node": {key: "mine.toml"}}, NOTHING)
+    assert getattr(settings.node, key) == str(tmp_path / "mine.toml")
+
+
+def test_a_rule_of_ours_is_told_in_our_words() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(None, {"gateway": {"port": 7300}}, NOTHING)
+    assert "Value error" not in str(caught.value)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -37,15 +39,23 @@ REQUEST = {
 }
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports that no client gets by chance meanwhile: those below what the system hands out."""
+    found: set[int] = set()
+    while len(found) < count:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.add(port)
+    return sorted(found)
+
+
 class Shell:
     """Runs ``bidwright`` on a data folder and on ports of its own."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        with socket.socket() as one, socket.socket() as two, socket.socket() as three:
-            for probe in (one, two, three):
-                probe.bind(("127.0.0.1", 0))
-            ports = [probe.getsockname()[1] for probe in (one, two, three)]
+        ports = free_ports(3)
         self.environment = {
             **os.environ,
             "BIDWRIGHT_NODE__DATA_DIR": str(data_dir),
@@ -131,10 +141,28 @@ def test_a_node_starts_again_after_everything_was_killed(bidwright: Shell) -> No
 
 
 def test_a_node_that_can_not_start_says_why_and_leaves_nothing_behind(bidwright: Shell) -> None:
-    campaigns = bidwright.data_dir.parent / "campaigns.toml"
-    campaigns.write_text("nonsense = 1\n")
-    up = bidwright("up", "--detach", "--set", f"node.campaigns={campaigns}")
+    bidwright.data_dir.mkdir()
+    (bidwright.data_dir / "ledger.sqlite3").write_bytes(b"no database" * 1000)
+    up = bidwright("up", "--detach")
     assert up.returncode == Exit.ERROR
-    assert "campaigns.toml" in up.stderr
+    assert "ledger.sqlite3" in up.stderr
     assert str(bidwright.data_dir / "logs") in up.stderr
+    assert bidwright("status").returncode == Exit.NOT_RUNNING
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_node_in_the_foreground_tells_what_it_does(bidwright: Shell, number: int) -> None:
+    command = [sys.executable, "-m", "cli.main", "up"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=bidwright.environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("starting node-1 on ")
+        ready = process.stderr.readline()
+        assert f"ready (pid {process.pid})" in ready
+        assert bidwright.environment["BIDWRIGHT_GATEWAY__PORT"] in ready
+        assert "Ctrl-C" in ready
+        process.send_signal(number)
+        assert process.stderr.readline() == f"stopped the node on {bidwright.data_dir}\n"
+        assert process.wait(timeout=30) == Exit.OK
     assert bidwright("status").returncode == Exit.NOT_RUNNING
