@@ -27,7 +27,9 @@ TOKEN_BYTES = 16
 MIN_SECRET_BYTES = 16
 
 _VERSION = 1
+_encode = msgspec.msgpack.Encoder().encode
 
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _BLOCK_BYTES: Final = 64
 _INNER_PAD: Final = 0x36
 _OUTER_PAD: Final = 0x5C
@@ -47,7 +49,7 @@ def sign(secret: bytes, key: str, campaign_id: str, lease_id: str, bid_micros: i
         ValueError: The secret is too short.
     """
     fields = [key, campaign_id, lease_id, bid_micros]
-    return _token(secret, msgspec.msgpack.encode(fields))
+    return _token(secret, _encode(fields))
 
 
 def verify(secret: bytes, token: str, notice: NoticeKey) -> bool:
@@ -68,7 +70,7 @@ class NoticeKey(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     def encode(self, secret: bytes) -> str:
         """Return a signed text of URL-safe characters."""
-        payload = msgspec.msgpack.encode(self)
+        payload = _encode(self)
         return f"{_to_text(payload)}.{_token(secret, payload)}"
 
     @classmethod
@@ -117,4 +119,4 @@ def _begun(secret: bytes) -> tuple[Any, Any]:
 
 
 def _to_text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE, b"=").decode()
