@@ -7,6 +7,7 @@ empty values, never guesses.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -143,7 +144,13 @@ def category_code(index: int) -> str:
 
 def category_indexes(codes: tuple[str, ...] | list[str] | None) -> tuple[int, ...]:
     """Return the dense indexes of IAB codes, in order, each once, without unknown codes."""
-    found = (category_index(code) for code in codes or ())
+    return _indexes_of(tuple(codes)) if codes else ()
+
+
+@lru_cache(maxsize=4096)
+def _indexes_of(codes: tuple[str, ...]) -> tuple[int, ...]:
+    """Work the indexes out; pages of one site repeat their codes, so the answer is kept."""
+    found = (category_index(code) for code in codes)
     return tuple(dict.fromkeys(index for index in found if index is not None))
 
 

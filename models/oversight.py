@@ -102,13 +102,12 @@ def _brand_veto(opportunity: Opportunity, candidate: Candidate) -> str | None:
     campaign, creative = candidate.campaign, candidate.creative
     if candidate.slot not in opportunity.slots or not fits(creative, candidate.slot):
         return "does_not_fit"
-    if any(
-        is_blocked_category(code, opportunity.blocked_categories) for code in campaign.categories
-    ):
+    codes, domains = opportunity.blocked_categories, opportunity.blocked_advertisers
+    if codes and any(is_blocked_category(code, codes) for code in campaign.categories):
         return "blocked_category"
-    if is_blocked_domain(campaign.advertiser_domain, opportunity.blocked_advertisers):
+    if domains and is_blocked_domain(campaign.advertiser_domain, domains):
         return "blocked_advertiser"
-    if any(attribute in opportunity.blocked_attributes for attribute in creative.attributes):
+    if not opportunity.blocked_attributes.isdisjoint(creative.attributes):
         return "blocked_attribute"
     insecure = opportunity.secure and any(scheme in creative.adm for scheme in _SCHEMES)
     return "no_secure_markup" if insecure else None

@@ -56,6 +56,7 @@ class BidRule:
     def __init__(self, weights: NDArray[np.float64], version: str) -> None:
         self._shape = float(weights[0])
         self._effects: list[float] = weights[1:].tolist()
+        self._curves: dict[tuple[int, ...], MarketCurve] = {}
         self.version = version
 
     @classmethod
@@ -84,8 +85,12 @@ class BidRule:
             opportunity.device_kind,
             opportunity.category,
         )
-        log_odds_at_one = sum(self._effects[column] for column in columns)
-        return MarketCurve(math.exp(-log_odds_at_one / self._shape), self._shape)
+        curve = self._curves.get(columns)
+        if curve is None:  # segments are a few thousand at most, so each is kept
+            log_odds_at_one = sum(self._effects[column] for column in columns)
+            curve = MarketCurve(math.exp(-log_odds_at_one / self._shape), self._shape)
+            self._curves[columns] = curve
+        return curve
 
     def price(
         self,
