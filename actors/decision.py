@@ -103,7 +103,7 @@ class Decision:
         "reports",
         "rules",
         "spendable",
-        "started_s",
+        "time_s",
         "vector",
         "versions",
         "vetted",
@@ -122,7 +122,7 @@ class Decision:
         self.opportunity = opportunity
         self.eligible = eligible
         self.key = key
-        self.started_s = started_s
+        self.time_s = deadline_s - started_s
         self.deadline_s = deadline_s
         self.outbox: list[tuple[int, Question]] = []
         self.reports: list[StepTaken] = []
@@ -187,7 +187,8 @@ class Decision:
         retry_s = now_s + self.rules.retry_pause_s
         if self.attempts[step] == 1 and retry_s < self.ends_s[step]:
             self.attempts[step] = _PAUSED
-            self._await(step, retry_s)
+            self.due_s[step] = retry_s
+            self.alarm_s = min(self.alarm_s, retry_s)
         elif self.attempts[step] != _PAUSED:
             self._fall_back(step, now_s)
 
@@ -228,8 +229,9 @@ class Decision:
 
     def open(self, step: int, now_s: float) -> None:
         """Begin a step: ask its first question."""
-        slice_s = self.rules.shares[step] * (self.deadline_s - self.started_s)
-        ends_s = min(now_s + slice_s, self.deadline_s)
+        ends_s = now_s + self.rules.shares[step] * self.time_s
+        if ends_s > self.deadline_s:  # noqa: PLR1730 - min() would cost more than the step itself
+            ends_s = self.deadline_s
         self.asked_s[step] = now_s
         self.ends_s[step] = ends_s
         self._ask(step, 1, now_s + FIRST_ATTEMPT_SHARE * (ends_s - now_s))
@@ -251,13 +253,10 @@ class Decision:
 
     def _ask(self, step: int, attempt: int, due_s: float) -> None:
         self.attempts[step] = attempt
-        self._await(step, due_s)
-        self.outbox.append((step, QUESTION[step](self, due_s, attempt)))
-
-    def _await(self, step: int, due_s: float) -> None:
         self.due_s[step] = due_s
-        if due_s < self.alarm_s:  # noqa: PLR1730 - min() would cost more than the step itself
+        if due_s < self.alarm_s:  # noqa: PLR1730 - as above
             self.alarm_s = due_s
+        self.outbox.append((step, QUESTION[step](self, due_s, attempt)))
 
     def _overdue(self, step: int, now_s: float) -> bool:
         """Go on with a step whose time has come; tells whether its agent was late."""

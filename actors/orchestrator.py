@@ -94,6 +94,7 @@ class Orchestrator(LightActor):
     def __init__(self, kit: OrchestratorKit, job: Job) -> None:
         self._kit = kit
         self._job = job
+        self._routes = job.routes
         self._asked: list[Ref | None] = [None] * COUNT
         self._timer: Timer | None = None
         self._armed_s = NEVER
@@ -101,10 +102,7 @@ class Orchestrator(LightActor):
     def on_start(self) -> None:
         """Read the impression and ask the first question."""
         kit, job = self._kit, self._job
-        # Looked up once: each is used for every message of a short life.
-        self._clock = self.cell.clock
-        self._ask = self._myRef.ask
-        now_s = self._clock()
+        now_s = self.cell.clock()
         opportunity = opportunity_of(job.request, job.imp, job.unix_s)
         eligible = kit.ads.find(job.request, job.imp, opportunity, job.unix_s)
         self._decision = Decision(
@@ -116,14 +114,16 @@ class Orchestrator(LightActor):
     def receiveMessage(self, message: Any, sender: Ref) -> None:
         """Hear an agent's answer, its death, or the alarm."""
         decision = self._decision
-        now_s = self._clock()
+        now_s = self.cell.clock()
         step = decision.answered(message, now_s)
         if step >= 0:
-            self._job.routes[step].answered()
+            route = self._routes[step]
+            if route.strikes:
+                route.answered()
         elif isinstance(message, WakeupMessage):
             self._armed_s = NEVER
             for late in decision.tick(now_s):
-                self._job.routes[late].strike()
+                self._routes[late].strike()
         elif isinstance(message, Down):
             for lost, asked in enumerate(self._asked):
                 if asked is message.address:
@@ -136,12 +136,12 @@ class Orchestrator(LightActor):
         outbox = decision.outbox
         while outbox:
             step, question = outbox.pop(0)
-            address = self._job.routes[step].address
+            address = self._routes[step].address
             if address is None:
                 decision.absent(step, now_s)
             else:
                 self._asked[step] = address
-                self._ask(address, question)
+                self._myRef.ask(address, question)
         if decision.finished:
             self._answer()
         elif decision.alarm_s < self._armed_s:

@@ -28,17 +28,18 @@ class Route:
         queue_limit: From this many waiting messages on the agent counts as overloaded.
         strike_limit: So many late answers in a row close the route.
         cool_off_s: For so long.
+        strikes: Late answers in a row; 0 says that an answer in time changes nothing.
     """
 
     __slots__ = (
         "_clock",
         "_closed_until_s",
-        "_strikes",
         "cool_off_s",
         "queue_limit",
         "ref",
         "role",
         "strike_limit",
+        "strikes",
     )
 
     def __init__(
@@ -55,7 +56,7 @@ class Route:
         self.strike_limit = strike_limit
         self.cool_off_s = cool_off_s
         self._clock = clock
-        self._strikes = 0
+        self.strikes = 0
         self._closed_until_s: float | None = None
 
     @property
@@ -84,13 +85,13 @@ class Route:
 
     def answered(self) -> None:
         """Note an answer in time: the agent is well."""
-        self._strikes = 0
+        self.strikes = 0
         self._closed_until_s = None
 
     def strike(self) -> None:
         """Note a late or missing answer; too many in a row close the route for the cool-off."""
-        self._strikes += 1
-        if self._strikes >= self.strike_limit:
+        self.strikes += 1
+        if self.strikes >= self.strike_limit:
             self._closed_until_s = self._clock() + self.cool_off_s
 
     def bind(self, ref: Ref) -> None:
