@@ -92,6 +92,7 @@ def print_decision(answer: Mapping[str, Any]) -> None:
             ("impression", "price (CPM)", "campaign", "creative", "size", "advertiser"),
             [_bid_row(bid, answer.get("cur", "USD")) for bid in bids],
             title=f"request {answer.get('id')}: bid",
+            spare=("advertiser", "size"),
         )
     else:
         reason = ext.get("error") or ext.get("reason") or "no reason given"

@@ -9,6 +9,7 @@ from dataclasses import replace
 import click
 
 from cli.bid import ask_gateway, print_decision
+from cli.exits import Exit
 from cli.launch import state_of
 from cli.load import Order, play, progress, sample_market
 from cli.node import Node, node_options, set_option
@@ -32,10 +33,14 @@ _LOOK_AT = 20
 )
 @set_option
 @node_options
-def demo(node: Node, assignments: dict[str, object], duration: float) -> None:
+@click.pass_context
+def demo(
+    context: click.Context, /, node: Node, assignments: dict[str, object], duration: float
+) -> None:
     """Start a node, play traffic against it, explain one decision, show the tree.
 
     A node that runs already is used as it is. It goes on running: `bidwright down` stops it.
+    Exit code 3 when a request was not answered or an answer broke a rule.
     """
     if state_of(node.paths()):
         say(f"a node runs on {node.paths().data_dir} already: it is used as it is")
@@ -52,6 +57,8 @@ def demo(node: Node, assignments: dict[str, object], duration: float) -> None:
     print_tree(node.ask("tree"))
     click.echo("\nThe node goes on running. Try `bidwright tree`, `bidwright ledger verify`,")
     click.echo("`bidwright actor kill user-profiler`, and `bidwright down` to stop it.")
+    if summary["unanswered"] or summary["invalid"]:
+        context.exit(Exit.DEGRADED)
 
 
 def _some_decision(node: Node, order: Order) -> dict[str, object]:

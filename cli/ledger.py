@@ -80,7 +80,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
         for each in summary["campaigns"]
     ]
     headings = ("campaign", "budget", "spent", "leased", "free", "wins", "leases", "active")
-    print_table(headings, rows)
+    print_table(headings, rows, spare=("active", "leases", "budget", "wins"))
     print_facts(_totals(summary))
 
 

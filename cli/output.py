@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from rich.console import Console
+    from rich.table import Table
 
-_WIDTH_OF_A_PIPE = 140
+_WIDTH_OF_A_PIPE = 10_000
+_GAP = 3
 
 output_option = click.option(
     "-o",
@@ -44,36 +46,68 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
+def width_of_stdout() -> int:
+    """Return how many columns there are; a pipe has no end, so that no line is ever broken."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
+
+
 def console() -> Console:
-    """Return a console on stdout; a pipe is plain and as wide as a wide terminal."""
+    """Return a console on stdout; a pipe is plain."""
     from rich.console import Console
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
-    return Console(width=width, highlight=False, file=sys.stdout)
+    return Console(width=width_of_stdout(), highlight=False, file=sys.stdout)
 
 
 def print_table(
-    headings: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    title: str | None = None,
+    spare: Sequence[str] = (),
 ) -> None:
-    """Print rows under headings; cells that are numbers stand on the right.
+    """Print rows under headings; cells that are numbers or amounts stand on the right.
+
+    The first column is never broken into lines; the others are where the terminal is too narrow.
 
     Args:
         headings: One for each column.
         rows: Cells; ``None`` is printed as nothing.
         title: A line above the table.
+        spare: Headings of columns that a narrow terminal can do without, the first to go first.
     """
     from rich import box
     from rich.table import Table
+
+    listed = [list(row) for row in rows]
+    shown = columns_that_fit(headings, listed, spare, width_of_stdout())
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for index in shown:
+        right = any(_is_number(row[index]) for row in listed)
+        justify: Literal["left", "right"] = "right" if right else "left"
+        table.add_column(headings[index], justify=justify, overflow="fold", no_wrap=index == 0)
+    _print_rows(table, [[row[index] for index in shown] for row in listed])
+
+
+def columns_that_fit(
+    headings: Sequence[str], rows: Sequence[Sequence[object]], spare: Sequence[str], width: int
+) -> list[int]:
+    """Return the columns to show: all, less as many of the spare ones as must go for the width."""
+    shown = list(range(len(headings)))
+    widths = [
+        max(len(text) for text in (heading, *(_cell(row[index]) for row in rows)))
+        for index, heading in enumerate(headings)
+    ]
+    for heading in spare:
+        if sum(widths[index] + _GAP for index in shown) <= width:
+            break
+        shown.remove(headings.index(heading))
+    return shown
+
+
+def _print_rows(table: Table, rows: Iterable[Sequence[object]]) -> None:
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    listed = [list(row) for row in rows]
-    for index, heading in enumerate(headings):
-        cells = [row[index] for row in listed]
-        numeric = any(isinstance(cell, int | float) for cell in cells)
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for row in listed:
-        table.add_row(*(Text("" if cell is None else _text(cell)) for cell in row))
+    for row in rows:
+        table.add_row(*(Text(_cell(cell)) for cell in row))
     output = console()
     with output.capture() as captured:
         output.print(table)
@@ -99,6 +133,14 @@ def dollars(micros: int) -> str:
         if micros % 10_000
         else (f"${micros / 1_000_000:,.2f}")
     )
+
+
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, int | float) or (isinstance(cell, str) and cell.startswith("$"))
+
+
+def _cell(cell: object) -> str:
+    return "" if cell is None else _text(cell)
 
 
 def _text(cell: object) -> str:

@@ -61,8 +61,14 @@ def _print(report: dict[str, Any]) -> None:
     print_facts([("version", manifest.get("version")), ("written to", report["folder"])])
     headings = ("model or baseline", "metric", "mean", "95 % interval")
     rows = [
-        (row, metric, f"{value['mean']:.4g}", f"{value['low']:.4g} to {value['high']:.4g}")
+        (row, metric, f"{value['mean']:.4g}", _interval(value))
         for row, metrics in report["table"].items()
         for metric, value in metrics.items()
     ]
     print_table(headings, rows)
+
+
+def _interval(value: dict[str, float]) -> str:
+    """Return the bounds of a mean; a number that is no mean of several has none."""
+    low, high = f"{value['low']:.4g}", f"{value['high']:.4g}"
+    return f"{low} to {high}" if low != high else ""

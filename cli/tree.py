@@ -13,6 +13,7 @@ from cli.output import emit, output_option, print_table
 TreeNode = Mapping[str, Any]
 
 _HEADINGS = ("actor", "placement", "pid", "state", "restarts", "up", "mailbox", "handled", "")
+_SPARE = ("placement", "handled", "mailbox", "pid", "up")
 _MINUTE_S = 60
 _HOUR_S = 3600
 _LONGEST_ERROR = 60
@@ -28,7 +29,8 @@ def tree(node: Node, output: str) -> None:
 
 def print_tree(root: TreeNode) -> None:
     """Print a tree, one line a node."""
-    print_table(_HEADINGS, [_row(drawn, node) for drawn, node in drawn_lines(root)])
+    rows = [_row(drawn, node) for drawn, node in drawn_lines(root)]
+    print_table(_HEADINGS, rows, spare=_SPARE)
 
 
 def drawn_lines(node: TreeNode, lead: str = "", branch: str = "") -> Iterator[tuple[str, TreeNode]]:
@@ -53,7 +55,7 @@ def short_time(seconds: float | None) -> str:
 
 def _row(drawn: str, node: TreeNode) -> list[object]:
     strategy = node.get("strategy")
-    error = str(node.get("last_error") or "")
+    error = " ".join(str(node.get("last_error") or "").split())
     return [
         drawn,
         f"{node.get('placement', '')}{f', {strategy}' if strategy else ''}",

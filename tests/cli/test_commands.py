@@ -16,8 +16,10 @@ import pytest
 from cli import bid as bid_command
 from cli.exits import Exit
 from cli.main import COMMANDS, cli
-from cli.tree import drawn_lines, short_time
+from cli.output import columns_that_fit, print_table
+from cli.tree import drawn_lines, print_tree, short_time
 from config.paths import NodePaths
+from tests.cli.conftest import TREE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,10 +133,29 @@ def test_there_is_no_ledger_before_the_first_start(run: Run) -> None:
 
 
 def test_status_of_a_ready_node_is_success(run: Run, node: FakeNode) -> None:
+    node.tree = {"id": "node", "state": "running", "children": []}
+    node.paths.lock_file.touch()
     result = run("status", "-o", "json")
     assert result.exit_code == Exit.OK
-    assert json.loads(result.stdout) == node.status
+    assert json.loads(result.stdout) == {**node.status, "unwell": []}
     assert "node-1" in run("status").stdout
+    assert "unwell" not in run("status").stdout
+
+
+def test_status_names_the_parts_that_do_not_work(run: Run, node: FakeNode) -> None:
+    node.paths.lock_file.touch()
+    result = run("status", "-o", "json")
+    assert result.exit_code == Exit.DEGRADED
+    told = json.loads(result.stdout)
+    assert (told["state"], told["unwell"]) == ("degraded", ["ledger is suspended"])
+    assert "ledger is suspended" in run("status").stdout
+
+
+def test_status_tells_that_the_folder_of_a_node_was_removed(run: Run, node: FakeNode) -> None:
+    result = run("status", "-o", "json")
+    assert result.exit_code == Exit.DEGRADED
+    (complaint,) = json.loads(result.stdout)["unwell"]
+    assert f"{node.paths.data_dir} was removed" in complaint
 
 
 def test_status_of_a_node_that_is_not_well_is_degraded(run: Run, node: FakeNode) -> None:
@@ -155,6 +176,36 @@ def test_the_tree_as_a_table_has_a_line_for_each_actor(run: Run, node: FakeNode)
     assert "1,234" in bidders
     assert "5 min" in bidders
     assert any("└─ ledger" in line and "suspended" in line for line in lines)
+
+
+def test_an_error_of_several_lines_takes_one_in_the_tree(run: Run, node: FakeNode) -> None:
+    node.tree = {"id": "node", "state": "running", "last_error": "it broke\n  (see there)"}
+    assert "it broke (see there)" in run("tree").stdout
+
+
+def test_a_narrow_terminal_shows_the_tree_without_breaking_its_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cli.output.width_of_stdout", lambda: 60)
+    print_tree(TREE)
+    heading, _, *lines = capsys.readouterr().out.splitlines()
+    assert "placement" not in heading
+    assert "restarts" in heading
+    assert [line.split()[0] for line in lines if line.strip().startswith(("node", "├─", "└─"))]
+    assert any("├─ bidders" in line for line in lines)
+
+
+def test_a_wide_table_is_whole_and_a_narrow_one_does_without_the_spare_columns() -> None:
+    headings, rows = ("name", "size", "note"), [["one", 1, "x" * 30]]
+    assert columns_that_fit(headings, rows, ("size", "note"), 60) == [0, 1, 2]
+    assert columns_that_fit(headings, rows, ("size", "note"), 42) == [0, 2]
+    assert columns_that_fit(headings, rows, ("size", "note"), 10) == [0]
+
+
+def test_amounts_stand_on_the_right(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("campaign", "spent"), [("a", "$1,000.00"), ("b", "$2.00")])
+    first, second = capsys.readouterr().out.splitlines()[-2:]
+    assert len(first) == len(second)
 
 
 def test_lines_connect_children_to_their_parents() -> None:
