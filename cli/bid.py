@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from cli.errors import CommandError
+from cli.errors import CommandError, InvalidInputError
 from cli.node import Node, node_options
 from cli.output import emit, output_option, print_facts, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from cli.play.channel import Channel
 
@@ -36,8 +36,14 @@ def bid(node: Node, file: BinaryIO, url: str | None, output: str, *, explain: bo
     FILE holds one request, in JSON or MessagePack, or one JSON request a line; then there is one
     answer a line with -o json.
     """
-    bodies = list(bodies_in(file.read(), explain=explain))
+    content = file.read()
+    if not content.strip():
+        raise InvalidInputError(f"there is no request in {file.name}: it is empty")
+    bodies = list(bodies_in(content, explain=explain))
+    if url is None:
+        refuse_oversize(bodies, node.running_settings().gateway.max_body_bytes)
     answers = ask_gateway([url] if url else node.gateway_urls(), bodies)
+    refuse_strangers(answers)
     if output == "json" and len(answers) > 1:
         for answer in answers:
             click.echo(json.dumps(answer, ensure_ascii=False))
@@ -64,6 +70,26 @@ def bodies_in(content: bytes, *, explain: bool) -> Iterator[bytes]:
         return
     for line, found in zip(lines, objects, strict=True):
         yield line if found is None else _body(found, explain=explain)
+
+
+def refuse_oversize(bodies: Iterable[bytes], most_bytes: int) -> None:
+    """Raise an InvalidInputError for a request that the gateway would drop without an answer."""
+    for number, body in enumerate(bodies, 1):
+        if len(body) > most_bytes:
+            raise InvalidInputError(
+                f"request {number} has {len(body):,} bytes, the gateway reads {most_bytes:,} at "
+                "most; make it smaller, or start the node with a larger gateway.max_body_bytes",
+            )
+
+
+def refuse_strangers(answers: Iterable[Mapping[str, Any]]) -> None:
+    """Raise a CommandError for an answer that no gateway gives."""
+    for answer in answers:
+        if not answer.keys() & {"id", "nbr", "seatbid"}:
+            raise CommandError(
+                f"what listens there is no gateway, it answered {json.dumps(answer)}; "
+                "`bidwright status` tells the gateway's ports",
+            )
 
 
 def ask_gateway(urls: list[str], bodies: list[bytes]) -> list[dict[str, Any]]:

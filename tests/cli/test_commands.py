@@ -423,6 +423,31 @@ def test_explain_asks_for_the_story_and_tells_it(run: Run, gateway: Gateway) -> 
         assert word in result.stdout
 
 
+@pytest.mark.parametrize("content", [b"", b" \n\n"])
+def test_a_file_without_a_request_is_not_sent(run: Run, gateway: Gateway, content: bytes) -> None:
+    result = run("bid", "-", text=content)
+    assert result.exit_code == Exit.INVALID
+    assert "it is empty" in result.stderr
+    assert gateway.bodies == []
+
+
+def test_a_request_that_the_gateway_would_drop_is_refused_with_its_size(
+    run: Run, gateway: Gateway
+) -> None:
+    result = run("bid", "-", text=b"{}\n" + b"x" * 262_145)
+    assert result.exit_code == Exit.INVALID
+    assert "request 2 has 262,145 bytes" in result.stderr
+    assert gateway.bodies == []
+
+
+def test_an_answer_of_something_else_is_shown_as_such(run: Run, gateway: Gateway) -> None:
+    gateway.answer = {"ok": False, "error": "not an event"}
+    result = run("bid", "-", text="{}")
+    assert result.exit_code == Exit.ERROR
+    assert "no gateway" in result.stderr
+    assert "not an event" in result.stderr
+
+
 def test_what_is_no_address_is_refused_with_an_example(run: Run) -> None:
     result = run("bid", "-", "--url", "nonsense", text="{}")
     assert result.exit_code == Exit.ERROR
@@ -440,7 +465,7 @@ def test_many_requests_are_answered_one_a_line(run: Run, gateway: Gateway) -> No
     assert [json.loads(gateway.bodies[0]), gateway.bodies[1]] == [{"id": "1"}, b"nonsense"]
 
 
-@pytest.mark.parametrize("content", [b"\x81\xa2id\xa1x", b"{broken", b""])
+@pytest.mark.parametrize("content", [b"\x81\xa2id\xa1x", b"{broken"])
 def test_what_is_no_json_goes_to_the_gateway_as_it_is(
     run: Run, gateway: Gateway, content: bytes
 ) -> None:
