@@ -2,8 +2,9 @@
 
 Everything is real but the wire and the other processes: gateway, orchestrators, six agents with the
 shipped models, decision log; links are in memory, leases and vectors come from the test's own side.
-The whole path is timed end to end; the stages are then timed one by one on the same requests, and
-what they leave over is the cell itself: messages, timers, supervision.
+Only the cell's own turns are timed, and what its ends of the links in memory take is left out. The
+stages are then timed one by one on the same requests, and what they leave over is the cell itself:
+messages, timers, supervision.
 
     python benchmarks/bench_cell_path.py [--requests N] [--json]
 """
@@ -127,20 +128,40 @@ class Bench:
             self.outside.serve()
 
     def play(self, bodies: Sequence[bytes]) -> float:
-        """Send the requests in bursts, wait for each burst; return processor seconds."""
-        started_s = time.process_time()
+        """Send the requests in bursts, wait for each; return the cell's processor seconds."""
+        took_s = 0.0
         for start in range(0, len(bodies), BURST):
             burst = bodies[start : start + BURST]
             for number, body in enumerate(burst):
                 self.client.send(number + 1, body)
             missing = len(burst)
             while missing:
+                started_s = time.process_time()
                 self.cell.run(0.0)
+                took_s += time.process_time() - started_s
                 self.outside.serve()
                 for reply in self.client.drain(BURST):
                     missing -= 1
                     self.bids += b"seatbid" in reply.body
-        return time.process_time() - started_s
+        return took_s
+
+
+def links_us(bodies: Sequence[bytes]) -> float:
+    """Time a server's end of a link in memory alone; processor microseconds per request."""
+    hub, url = MemoryHub(), "tcp://127.0.0.1:1"
+    server, client = hub.server(), hub.client()
+    server.listen(url)
+    client.dial(url)
+    took_s = 0.0
+    for start in range(0, len(bodies), BURST):
+        for number, body in enumerate(bodies[start : start + BURST]):
+            client.send(number + 1, body)
+        started_s = time.process_time()
+        for received in server.drain(BURST):
+            server.reply(received.header, received.body)
+        took_s += time.process_time() - started_s
+        client.drain(BURST)
+    return 1e6 * took_s / len(bodies)
 
 
 def traffic(count: int, seed: int) -> list[dict[str, Any]]:
@@ -261,7 +282,8 @@ def measure(count: int) -> dict[str, Any]:
         bench.bids = 0
         before = sum(ref.handled for ref in _refs(bench.root))
         chunks = [bodies[at : at + CHUNK] for at in range(half, count, CHUNK)]
-        took_us = [1e6 * bench.play(chunk) / len(chunk) for chunk in chunks]
+        wire_us = links_us(bodies)
+        took_us = [1e6 * bench.play(chunk) / len(chunk) - wire_us for chunk in chunks]
         after = sum(ref.handled for ref in _refs(bench.root))
         bench.cell.shutdown()
     whole_us = min(took_us)  # other work on the machine can only add
@@ -271,6 +293,7 @@ def measure(count: int) -> dict[str, Any]:
         "bids": bench.bids,
         "whole_us": round(whole_us, 1),
         "median_us": round(statistics.median(took_us), 1),
+        "links_us": round(wire_us, 2),
         "per_second": round(1e6 / whole_us),
         "stages_us": {name: round(us, 2) for name, us in parts.items()},
         "cell_us": round(whole_us - sum(parts.values()), 1),
@@ -296,6 +319,7 @@ def table(result: dict[str, Any]) -> str:
     lines = [f"{name:<40}{us:>9.2f} us" for name, us in rows]
     lines.append(f"{'one bid, all in':<40}{result['whole_us']:>9.2f} us")
     lines.append(f"{'  median of the chunks':<40}{result['median_us']:>9.2f} us")
+    lines.append(f"{'  left out: links in memory':<40}{result['links_us']:>9.2f} us")
     lines.append(f"{result['per_second']:,} requests/s of one core")
     lines.append(f"{result['bids']} bids of {result['requests']} requests")
     return "\n".join(lines)
