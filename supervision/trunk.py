@@ -103,7 +103,15 @@ class Trunk:
         """
         self.last_words = None
         address = self._plant()
-        born = self._await(Born, BIRTH_LIMIT_S, gives_up=gives_up)
+        boot = Boot(
+            self._spec,
+            self._spec.id,
+            NUMBER,
+            self._settings,
+            self._reporter,
+            watchdog_pid=os.getpid(),
+        )
+        born = self._await(Born, BIRTH_LIMIT_S, say=(address, boot), gives_up=gives_up)
         if born is not None:
             self.record = self._hold(born, address)
             booted = self._await(Booted, BOOT_LIMIT_S, gives_up=gives_up)
@@ -115,7 +123,7 @@ class Trunk:
             raise NodeError(f"the node's supervision tree could not start: {self._why_not()}")
 
     def _plant(self) -> ActorAddress:
-        """Start Thespian and the topmost host; tell it what to be."""
+        """Start Thespian and the topmost host."""
         port = self._admin_port or free_port()
         _refuse_taken(port)
         capabilities = {"Admin Port": port, "Process Startup Method": "fork"}
@@ -123,21 +131,11 @@ class Trunk:
             self._system = ActorSystem(
                 "multiprocTCPBase", capabilities, logDefs=self._logs(), transientUnique=True
             )
-            address = self._system.createActor(Host)
+            return self._system.createActor(Host)
         except ActorSystemException as error:
             raise NodeError(
                 f"Thespian could not start on port {port} ({error}); see {self._log_dir}"
             ) from error
-        boot = Boot(
-            self._spec,
-            self._spec.id,
-            NUMBER,
-            self._settings,
-            self._reporter,
-            watchdog_pid=os.getpid(),
-        )
-        self._system.tell(address, boot)
-        return address
 
     def _hold(self, born: Born, address: ActorAddress) -> ProcessRecord:
         try:
@@ -194,29 +192,32 @@ class Trunk:
 
     def snapshot(self, limit_s: float) -> dict[str, Any] | None:
         """Ask the top what it looks like inside; ``None`` if it does not answer in time."""
-        if self.record is None or self._system is None:
+        if self.record is None:
             return None
         number = next(self._numbers)
-        self._system.tell(self.record.address, Ping(number))
-        pong = self._await(Pong, limit_s, number)
+        pong = self._await(Pong, limit_s, number, say=(self.record.address, Ping(number)))
         return pong.snapshot if pong is not None else None
 
     def order(self, path: tuple[str, ...], operation: str, limit_s: float) -> str:
         """Have ``operation`` done to the actor at ``path``; return what went wrong, or nothing."""
-        if self.record is None or self._system is None:
+        if self.record is None:
             return "there is no tree at the moment"
         number = next(self._numbers)
-        self._system.tell(self.record.address, Order(number, path, operation))
-        done = self._await(OrderDone, limit_s, number)
+        order = Order(number, path, operation)
+        done = self._await(OrderDone, limit_s, number, say=(self.record.address, order))
         return done.error if done is not None else f"it did not answer within {limit_s} s"
 
     def stop(self, limit_s: float, gives_up: Callable[[], bool] = bool) -> None:
-        """Ask the tree to end in order; returns when it has, after the limit, or on giving up."""
-        if self.record is None or self._system is None:
+        """Ask the tree to end in order; returns when it has, after the limit, or on giving up.
+
+        A tree that is not complete yet would not heed it before it is: there is nothing to wait
+        for.
+        """
+        if self.record is None or not self.record.booted:
             return
-        self._system.tell(self.record.address, Halt(NUMBER, "shutdown"))
         # The top's last words must be heard, or it waits for that before it goes.
-        self._await(Ended, limit_s, gives_up=gives_up)
+        halt = Halt(NUMBER, "shutdown")
+        self._await(Ended, limit_s, say=(self.record.address, halt), gives_up=gives_up)
         select.select([self.record.pidfd], [], [], LISTEN_S)
 
     def _await(
@@ -224,23 +225,40 @@ class Trunk:
         wanted: Any,
         limit_s: float,
         number: int | None = None,
+        *,
+        say: tuple[ActorAddress, Any] | tuple[()] = (),
         gives_up: Callable[[], bool] = bool,
     ) -> Any:
-        """Return the next message of the wanted type and number; drop late answers to others.
+        """Say something, return the next message of the wanted type and number, drop all others.
 
         The limit is counted in turns of listening: while this process was kept from running, it
         has not listened, and must not conclude that nobody spoke.
         """
-        assert self._system is not None
+        message = self._exchange(*say)
         for _ in range(max(1, ceil(limit_s / LISTEN_S))):
-            message = self._system.listen(timedelta(seconds=LISTEN_S))
             if isinstance(message, Ended | BootFailed):
                 self.last_words = message
             if isinstance(message, wanted) and (number is None or message.number == number):
                 return message
             if self.last_words is not None or self.is_gone() or gives_up():
                 return None
+            message = self._exchange()
         return None
+
+    def _exchange(self, address: ActorAddress | None = None, words: Any = None) -> Any:
+        """Listen for a turn, after having said ``words``; ``None`` if nothing came.
+
+        Thespian's ``tell`` would not do: it blocks for a minute while its target hangs, and raises
+        when that is dead.
+        """
+        assert self._system is not None
+        turn = timedelta(seconds=LISTEN_S)
+        try:
+            if address is None:
+                return self._system.listen(turn)
+            return self._system.ask(address, words, turn)
+        except ActorSystemException:
+            return None
 
     def _logs(self) -> dict[str, Any]:
         """Thespian's log: warnings only, into a file of its own."""

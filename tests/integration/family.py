@@ -1,6 +1,7 @@
 """A small tree of real processes that a test starts, hurts and looks at.
 
-Every worker listens on ``FOLDER/<name>.sock`` (datagrams) for what it is to suffer.
+Every worker listens on ``FOLDER/<name>.sock`` (datagrams) for what it is to suffer. While there is
+a file ``<name>.refuses`` it does not start; while there is ``<name>.slow`` it never gets ready.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 from thespian.actors import ThespianWatch, WakeupMessage
 
 from supervision import (
+    STARTING,
     ChildSpec,
     Exit,
     LightActor,
@@ -40,9 +43,12 @@ class Sufferer(LightActor):
         self.name = name
         self.handled = 0
 
-    def on_start(self) -> ThespianWatch:
+    def on_start(self) -> Any:
         if (self.folder / f"{self.name}.refuses").exists():
             raise StartError("refused")
+        if (self.folder / f"{self.name}.slow").exists():
+            self.note("slow")
+            return STARTING
         path = self.folder / f"{self.name}.sock"
         path.unlink(missing_ok=True)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -67,6 +73,13 @@ class Sufferer(LightActor):
         order = self.socket.recv(64).decode()
         self.handled += 1
         self.note(order)
+        if order == "fork":
+            for own_session in (False, True):
+                subprocess.Popen(["sleep", "600"], start_new_session=own_session)
+        else:
+            self.suffer(order)
+
+    def suffer(self, order: str) -> None:
         match order:
             case "raise":
                 raise ValueError("as told")
@@ -84,7 +97,7 @@ class Sufferer(LightActor):
 
 
 def supervisor(strategy: str, specs: tuple[ChildSpec, ...]) -> Supervisor:
-    return Supervisor(SupervisorFlags(strategy, 40, 10), specs)  # type: ignore[arg-type]
+    return Supervisor(SupervisorFlags(strategy, 1000, 10), specs)  # type: ignore[arg-type]
 
 
 def worker(folder: str, name: str, **fields: Any) -> ChildSpec:
@@ -121,13 +134,14 @@ def tree(folder: str, siblings: int) -> ChildSpec:
     )
 
 
-def main(folder: str, siblings: int) -> int:
+def main(folder: str, siblings: int, admin_port: int) -> int:
     watchdog = Watchdog(
         tree(folder, siblings),
         control_socket=Path(folder) / "control.sock",
         log_dir=Path(folder),
         settings=SETTINGS,
         clock=monotonic_clock(),
+        admin_port=admin_port,
     )
     try:
         return watchdog.run()
@@ -137,4 +151,4 @@ def main(folder: str, siblings: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2])))
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

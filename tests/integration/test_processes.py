@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,17 +30,22 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(60)
 
 ROOT = Path(__file__).resolve().parents[2]
 SIBLINGS = 3
+ROUNDS = 12
 
 
 class Family:
     """The tree under test, seen from outside."""
 
-    def __init__(self, folder: Path, siblings: int = SIBLINGS) -> None:
+    def __init__(self, folder: Path, siblings: int = SIBLINGS, admin_port: int = 0) -> None:
         self.folder = folder
+        self.siblings = siblings
         self.token = uuid.uuid4().hex
         with (folder / "out").open("wb") as out:
             self.program = subprocess.Popen(
-                [sys.executable, "-m", "tests.integration.family", str(folder), str(siblings)],
+                [
+                    *(sys.executable, "-m", "tests.integration.family"),
+                    *(str(folder), str(siblings), str(admin_port)),
+                ],
                 cwd=ROOT,
                 env={**os.environ, "FAMILY_TOKEN": self.token},
                 stdout=out,
@@ -64,7 +71,7 @@ class Family:
         whole = all(node["state"] == "running" for node in nodes.values())
         return (
             whole
-            and len(nodes) == 8 + SIBLINGS
+            and len(nodes) == 8 + self.siblings
             and not without & {node["pid"] for node in nodes.values()}
         )
 
@@ -77,7 +84,12 @@ class Family:
             sender.sendto(what.encode(), str(self.folder / f"{name}.sock"))
 
     def life(self) -> list[list[str]]:
-        return [line.split() for line in (self.folder / "life.log").read_text().splitlines()]
+        log = self.folder / "life.log"
+        return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+
+    def lived(self, what: str, name: str) -> list[int]:
+        """The pids in which ``what`` happened to the worker ``name``."""
+        return [int(pid) for did, who, pid in self.life() if (did, who) == (what, name)]
 
     def processes(self) -> list[int]:
         """All live processes that carry this family's token, wherever they are now."""
@@ -91,19 +103,35 @@ class Family:
                 continue
         return found
 
+    def subprocesses(self) -> list[int]:
+        """The pids of what workers have started by themselves."""
+        return [pid for pid in self.processes() if psutil.Process(pid).name() == "sleep"]
+
+    def destroy(self) -> None:
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        self.program.wait(10)
+
+
+@contextmanager
+def begun_family(*files: str, **how: int) -> Iterator[Family]:
+    """A family that has been started in a folder with these ``files``; destroyed at the end."""
+    # Not pytest's folder: a socket's path may have 107 bytes only.
+    with tempfile.TemporaryDirectory(prefix="family-") as folder:
+        for file in files:
+            Path(folder, file).touch()
+        family = Family(Path(folder), **how)
+        try:
+            yield family
+        finally:
+            family.destroy()
+
 
 @pytest.fixture
 def family() -> Iterator[Family]:
-    # Not pytest's folder: a socket's path may have 107 bytes only.
-    with tempfile.TemporaryDirectory(prefix="family-") as folder:
-        family = Family(Path(folder))
-        try:
-            eventually(family.is_whole, 20.0, "the tree has started")
-            yield family
-        finally:
-            for pid in family.processes():
-                os.kill(pid, signal.SIGKILL)
-            family.program.wait(10)
+    with begun_family() as family:
+        eventually(family.is_whole, 20.0, "the tree has started")
+        yield family
 
 
 def test_every_process_comes_back_after_a_kill_and_the_others_stay(family: Family) -> None:
@@ -121,17 +149,21 @@ def test_descendants_die_with_a_killed_supervisor_and_are_rebuilt(family: Family
     before = family.nodes()
     old = {before[f"w{i}"]["pid"] for i in range(SIBLINGS)}
     os.kill(before["group"]["pid"], signal.SIGKILL)
-    eventually(lambda: not any(psutil.pid_exists(pid) for pid in old), 2.0, "no descendant lives")
+    eventually(lambda: not any(psutil.pid_exists(pid) for pid in old), 1.0, "no descendant lives")
     family.wait_whole(without=old | {before["group"]["pid"]})
 
 
-def test_siblings_killed_at_one_instant_are_all_noticed(family: Family) -> None:
-    for _ in range(5):
-        nodes = family.nodes()
-        victims = {nodes[f"w{i}"]["pid"] for i in range(SIBLINGS)}
-        for pid in victims:
-            os.kill(pid, signal.SIGKILL)
-        family.wait_whole(without=victims)
+def test_siblings_killed_at_one_instant_are_all_noticed_and_none_twice() -> None:
+    with begun_family(siblings=8) as family:
+        eventually(family.is_whole, 20.0, "the tree has started")
+        for _ in range(ROUNDS):
+            nodes = family.nodes()
+            victims = {nodes[f"w{i}"]["pid"] for i in range(8)}
+            for pid in victims:
+                os.kill(pid, signal.SIGKILL)
+            family.wait_whole(without=victims)
+        after = family.nodes()
+        assert [after[f"w{i}"]["restarts"] for i in range(8)] == [ROUNDS] * 8
 
 
 def test_a_stopped_process_is_killed_and_replaced(family: Family) -> None:
@@ -218,10 +250,201 @@ def test_down_stops_in_reverse_order_and_leaves_nothing(family: Family) -> None:
     assert stops == ["last", "light-2", "light-1", "w2", "w1", "w0", "first"]
 
 
-def test_a_tree_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="family-") as folder:
-        Path(folder, "w1.refuses").touch()
-        family = Family(Path(folder))
+def test_a_tree_that_cannot_start_says_why_and_leaves_nothing() -> None:
+    with begun_family("w1.refuses") as family:
         assert family.program.wait(20) == 1
-        assert "refused" in Path(folder, "out").read_text()
+        assert "refused" in (family.folder / "out").read_text()
         assert family.processes() == []
+
+
+def test_a_child_killed_before_it_is_ready_is_started_again_at_once(family: Family) -> None:
+    slow = family.folder / "w0.slow"
+    slow.touch()
+    pid = family.pid("w0")
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: family.lived("slow", "w0") != [], 3.0, "it starts slowly")
+    slow.unlink()
+    (unready,) = family.lived("slow", "w0")
+    os.kill(unready, signal.SIGKILL)
+    took_s = eventually(lambda: family.is_whole(frozenset({pid, unready})), 4.0, "it is back")
+    assert took_s < SETTINGS.ready_timeout_s / 2
+    assert family.nodes()["w0"]["restarts"] == 2
+
+
+@pytest.mark.parametrize("name", ["first", "group"])
+def test_a_process_that_is_told_to_terminate_ends_politely_and_once(
+    family: Family, name: str
+) -> None:
+    before = family.nodes()
+    os.kill(before[name]["pid"], signal.SIGTERM)
+    after = family.wait_whole(without={before[name]["pid"]})
+    assert after[name]["restarts"] == 1
+    assert after[name]["last_error"] is None
+    workers = ["first"] if name == "first" else [f"w{i}" for i in range(SIBLINGS)]
+    for worker in workers:
+        assert family.lived("stop", worker) == [before[worker]["pid"]]
+        assert family.lived("start", worker) == [before[worker]["pid"], after[worker]["pid"]]
+
+
+def test_what_a_worker_has_forked_dies_with_it_whoever_is_killed(family: Family) -> None:
+    for worker, victim in (("w0", "w0"), ("first", "first"), ("w1", "group"), ("last", "node")):
+        family.order(worker, "fork")
+        eventually(lambda: len(family.subprocesses()) == 2, 3.0, "it has forked")
+        pid = family.pid(victim)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: family.subprocesses() == [], 1.5, f"no orphan of {victim} lives")
+        family.wait_whole(without={pid})
+    family.order("light-1", "fork")
+    eventually(lambda: len(family.subprocesses()) == 2, 3.0, "it has forked")
+    pid = family.pid("last")
+    os.kill(pid, signal.SIGKILL)
+    family.wait_whole(without={pid})
+    assert len(family.subprocesses()) == 2, "the living keep what they have forked"
+    family.program.kill()
+    family.program.wait(5)
+    eventually(lambda: family.processes() == [], 3.0, "no process is left")
+
+
+def test_processes_that_fork_have_one_thread_so_no_lock_is_held_over_a_fork(
+    family: Family,
+) -> None:
+    forking = [p for p in map(psutil.Process, family.processes()) if p.children()]
+    assert len(forking) >= 4  # watchdog, administrator, node, group
+    assert {process.num_threads() for process in forking} == {1}
+
+
+def test_no_socket_of_a_tree_listens_beyond_the_loopback_address(family: Family) -> None:
+    found = [
+        connection.laddr.ip
+        for pid in family.processes()
+        for connection in psutil.Process(pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(found) >= len(family.nodes()) - 3  # each process has one; light actors have none
+    assert set(found) == {"127.0.0.1"}
+
+
+def test_restarts_leak_no_descriptor_and_leave_no_zombie(family: Family) -> None:
+    top = psutil.Process(family.pid("node"))
+
+    def kill_first() -> None:
+        pid = family.pid("first")
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: family.is_whole(frozenset({pid})), 5.0, "it is back")
+
+    kill_first()
+    descriptors = top.num_fds()
+    for _ in range(30):
+        kill_first()
+    assert top.num_fds() <= descriptors + 3
+    assert all(child.status() != psutil.STATUS_ZOMBIE for child in top.children())
+
+
+# -- the watchdog ----------------------------------------------------------------------------------
+
+
+def state_of(family: Family) -> str:
+    try:
+        return str(family.ask("status")["state"])
+    except NotRunningError:
+        return "not running"
+
+
+@pytest.mark.parametrize("way", ["signal", "order"])
+def test_a_stop_is_heard_while_the_tree_starts(way: str) -> None:
+    with begun_family("w1.slow") as family:
+        eventually(lambda: family.lived("slow", "w1") != [], 10.0, "w1 is starting")
+        assert state_of(family) == "starting"
+        with pytest.raises(ControlError, match="starting"):
+            family.ask("tree")
+        if way == "signal":
+            family.program.terminate()
+        else:
+            family.ask("down")
+        assert family.program.wait(3) == 0
+        assert family.processes() == []
+
+
+def test_a_top_that_dies_while_it_starts_is_noticed_at_once() -> None:
+    with begun_family("w1.slow") as family:
+        eventually(lambda: family.lived("slow", "w1") != [], 10.0, "w1 is starting")
+        group = psutil.Process(family.lived("slow", "w1")[0]).parent()
+        assert group is not None
+        top = group.parent()
+        assert top is not None
+        top.kill()
+        assert family.program.wait(3) == 1
+        assert "topmost process died" in (family.folder / "out").read_text()
+        assert family.processes() == []
+
+
+def test_a_top_that_dies_again_while_it_is_rebuilt_is_rebuilt_again(family: Family) -> None:
+    slow = family.folder / "first.slow"
+    slow.touch()
+    os.kill(family.pid("node"), signal.SIGKILL)
+    eventually(lambda: family.lived("slow", "first") != [], 5.0, "first is starting")
+    slow.unlink()
+    top = psutil.Process(family.lived("slow", "first")[0]).parent()
+    assert top is not None
+    top.kill()
+    after = family.wait_whole(without={top.pid})
+    assert after["node"]["restarts"] == 2
+    assert "topmost process died" in after["node"]["last_error"]
+    assert family.ask("status")["rebuilds"] == 2
+
+
+def test_a_top_that_hangs_is_replaced_however_often_operators_ask(family: Family) -> None:
+    pid = family.pid("node")
+    os.kill(pid, signal.SIGSTOP)
+    limit_s = 2 * SETTINGS.hang_s + 4.0
+    eventually(lambda: state_of(family) == "ready" and family.is_whole(frozenset({pid})),
+               limit_s, "it is replaced")  # fmt: skip
+    assert "heartbeat" in family.nodes()["node"]["last_error"]
+
+
+def test_a_watchdog_that_was_stopped_for_long_does_not_fell_the_tree(family: Family) -> None:
+    pid = family.pid("node")
+    for _ in range(3):
+        family.program.send_signal(signal.SIGSTOP)
+        select.select([], [], [], SETTINGS.hang_s * 1.2)
+        family.program.send_signal(signal.SIGCONT)
+        eventually(family.is_whole, 3.0, "it answers again")
+    assert family.pid("node") == pid
+    assert family.ask("status")["rebuilds"] == 0
+
+
+def test_an_operator_who_hangs_up_disturbs_nobody(family: Family) -> None:
+    pid = family.pid("node")
+    for request in (b'{"op": "tree"}\n', b'{"op": "kill", "args": {"name": "w0"}}\n', b"{half"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+            caller.connect(str(family.folder / "control.sock"))
+            caller.sendall(request)
+    eventually(lambda: family.nodes()["w0"]["restarts"] == 1, 3.0, "the order was carried out")
+    assert family.pid("node") == pid
+
+
+def test_orders_to_the_dead_and_unknown_are_refused_with_a_reason(family: Family) -> None:
+    for name, why in (("nobody", "no actor is called"), ("", "no actor"), ("w0/node", "no actor")):
+        with pytest.raises(ControlError, match=why):
+            family.ask("kill", name=name)
+    with pytest.raises(ControlError, match="knows no operation"):
+        family.ask("explode")
+    (family.folder / "w0.slow").touch()
+    family.ask("kill", name="w0")
+    eventually(lambda: family.lived("slow", "w0") != [], 3.0, "w0 is being restarted")
+    family.ask("suspend", name="w0")  # of one that is not ready yet
+    (family.folder / "w0.slow").unlink()
+    family.ask("kill", name="w0")
+    family.wait_whole(without=set(family.lived("slow", "w0")))
+
+
+def test_a_strangers_administrator_is_not_joined(family: Family) -> None:
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        port = stranger.getsockname()[1]
+        with begun_family(admin_port=port) as second:
+            assert second.program.wait(10) == 1
+            assert f"port {port}" in (second.folder / "out").read_text()
+            assert second.processes() == []
+    assert family.is_whole()
