@@ -38,7 +38,7 @@ def bid(node: Node, file: BinaryIO, url: str | None, output: str, *, explain: bo
     """
     content = file.read()
     if not content.strip():
-        raise InvalidInputError(f"there is no request in {file.name}: it is empty")
+        raise InvalidInputError("FILE holds no request: it is empty")
     bodies = list(bodies_in(content, explain=explain))
     if url is None:
         refuse_oversize(bodies, node.running_settings().gateway.max_body_bytes)

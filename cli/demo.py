@@ -13,6 +13,7 @@ from cli.exits import Exit
 from cli.launch import state_of
 from cli.load import Order, play, progress, sample_market
 from cli.node import Node, node_options, set_option
+from cli.numbers import FiniteRange
 from cli.output import say
 from cli.play.report import print_summary
 from cli.play.traffic import asks
@@ -26,7 +27,7 @@ _LOOK_AT = 20
 @click.command()
 @click.option(
     "--duration",
-    type=click.FloatRange(min=0.5),
+    type=FiniteRange(min=0.5),
     default=10.0,
     show_default=True,
     help="Seconds of traffic.",

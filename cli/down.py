@@ -10,6 +10,7 @@ import click
 from cli import processes
 from cli.errors import CommandError, DegradedError, NodeNotRunningError
 from cli.node import Node, ask, node_options
+from cli.numbers import FiniteRange
 from cli.output import say
 from cli.patience import wait_until
 from cli.stop import is_locked, kill
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0.1),
+    type=FiniteRange(min=0.1),
     default=30.0,
     show_default=True,
     help="Seconds to wait for the processes to end.",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from cli.errors import InvalidInputError, SystemRefusedError
+from cli.exits import Exit
 from config.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ class LazyGroup(click.Group):
             result: object = super().invoke(ctx)
         except ConfigError as error:
             raise InvalidInputError(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(Exit.INTERRUPTED)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader has seen enough: click ends quietly
                 raise

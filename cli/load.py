@@ -17,6 +17,7 @@ import click
 
 from cli.exits import Exit
 from cli.node import Node, node_options
+from cli.numbers import FiniteRange
 from cli.output import emit, output_option
 
 if TYPE_CHECKING:
@@ -51,14 +52,14 @@ class Order:
 @click.command()
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=0.0,
     show_default=True,
     help="Requests a second; 0 sends as fast as answers come.",
 )
 @click.option(
     "--duration",
-    type=click.FloatRange(min=0.1),
+    type=FiniteRange(min=0.1),
     default=10.0,
     show_default=True,
     help="Seconds to go on sending.",
@@ -92,7 +93,7 @@ class Order:
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(min=0.1),
+    type=FiniteRange(min=0.1),
     default=5.0,
     show_default=True,
     help="Seconds after which an unanswered request is given up.",

@@ -9,6 +9,7 @@ import click
 
 from cli.errors import CommandError
 from cli.node import Node, node_options
+from cli.numbers import FiniteRange
 from cli.output import emit, output_option, print_facts, print_table, say
 from models import TRAINABLE
 
@@ -26,7 +27,7 @@ _SHIPPED_SEED = 7
 )
 @click.option(
     "--scale",
-    type=click.FloatRange(min=0, min_open=True, max=10),
+    type=FiniteRange(min=0, min_open=True, max=10),
     default=1.0,
     show_default=True,
     help="Share of the usual amount of data and steps, for a quick try.",

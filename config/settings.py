@@ -47,13 +47,15 @@ def _absolute_if_any(name: str) -> str:
 
 
 def _not_blank(value: object) -> object:
-    # A variable that a script forgot to fill must not make a node of the current folder.
+    # A variable that a script forgot to fill must not make a node of the current folder, or open
+    # its sockets to all the world.
     if isinstance(value, str) and not value.strip():
-        raise ValueError("it is empty; name a folder, or leave the setting out")
+        raise ValueError("it is empty; fill it, or leave the setting out")
     return value
 
 
 FileName = Annotated[str, AfterValidator(_absolute_if_any)]
+Host = Annotated[str, BeforeValidator(_not_blank)]
 Folder = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_absolute)]
 
 
@@ -100,7 +102,7 @@ class NodeSettings(Section):
 class GatewaySettings(Section):
     """Where bid requests and events come in."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address that the sockets listen on."""
     port: Annotated[int, Field(ge=1, le=_LAST_PORT)] = 7400
     """Port of bidder 1 for bid requests; bidder i listens on port + i - 1."""
@@ -142,7 +144,7 @@ class EdgeSettings(Section):
 
     enabled: bool = True
     """Run it at all."""
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address that it listens on."""
     port: Annotated[int, Field(ge=1, le=_LAST_PORT)] = 8080
     """Port that it listens on."""

@@ -99,6 +99,18 @@ def test_a_reader_that_has_seen_enough_is_no_error_of_ours(
     assert run("config", "show", "-o", "json").stderr == ""
 
 
+def test_a_command_that_is_interrupted_ends_as_shells_expect(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_value: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.output.print_json", interrupt)
+    result = run("config", "show", "-o", "json")
+    assert result.exit_code == Exit.INTERRUPTED
+    assert result.stderr == "interrupted\n"
+
+
 def test_the_table_of_commands_leads_to_commands_of_the_same_name() -> None:
     context = cli.make_context("bidwright", ["status"], resilient_parsing=True)
     for name in COMMANDS:
@@ -453,6 +465,26 @@ def test_what_is_no_address_is_refused_with_an_example(run: Run) -> None:
     assert result.exit_code == Exit.ERROR
     assert "cannot dial nonsense" in result.stderr
     assert "tcp://127.0.0.1:7400" in result.stderr
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("load", "--rate"),
+        ("load", "--duration"),
+        ("load", "--patience"),
+        ("down", "--timeout"),
+        ("demo", "--duration"),
+        ("train", "selector", "--scale"),
+    ],
+)
+def test_what_is_no_finite_number_is_a_usage_error(
+    run: Run, command: tuple[str, ...], number: str
+) -> None:
+    result = run(*command, number)
+    assert result.exit_code == Exit.USAGE
+    assert f"'{command[-1]}'" in result.stderr
 
 
 def test_a_world_has_no_negative_seed(run: Run) -> None:

@@ -174,6 +174,12 @@ def test_a_forgotten_folder_is_not_the_current_one(blank: str) -> None:
         load_settings(None, {}, {"BIDWRIGHT_NODE__DATA_DIR": blank})
 
 
+@pytest.mark.parametrize("section", ["gateway", "edge"])
+def test_a_forgotten_address_is_not_every_address(section: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{section}\.host: it is empty"):
+        load_settings(None, {section: {"host": ""}}, NOTHING)
+
+
 @pytest.mark.parametrize("key", ["campaigns", "profiles"])
 def test_a_file_is_found_from_another_folder(
     key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
