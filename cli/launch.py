@@ -61,7 +61,12 @@ def start_in_background(run: Callable[[], int], paths: NodePaths) -> int:
                 ended.append(os.waitstatus_to_exitcode(status))
         return bool(ended) or state_of(paths) == "ready"
 
-    if wait_until(settled, READY_TIMEOUT_S) and not ended:
+    try:
+        is_settled = wait_until(settled, READY_TIMEOUT_S)
+    except KeyboardInterrupt:
+        stop(processes.descendants(pid), _STOP_TIMEOUT_S)
+        raise
+    if is_settled and not ended:
         return pid
     if ended:
         raise CommandError(f"the node ended before it was ready (code {ended[0]}){_why(paths)}")

@@ -166,3 +166,19 @@ def test_a_node_in_the_foreground_tells_what_it_does(bidwright: Shell, number: i
         assert process.stderr.readline() == f"stopped the node on {bidwright.data_dir}\n"
         assert process.wait(timeout=30) == Exit.OK
     assert bidwright("status").returncode == Exit.NOT_RUNNING
+
+
+def test_a_start_that_is_interrupted_leaves_no_node_behind(bidwright: Shell) -> None:
+    command = [sys.executable, "-m", "cli.main", "up", "--detach"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=bidwright.environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("starting node-1 on ")
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "interrupted\n"
+        assert process.wait(timeout=30) == Exit.INTERRUPTED
+    assert all(is_gone(each) for each in family)
+    assert bidwright("status").returncode == Exit.NOT_RUNNING
+    assert bidwright("down").returncode == Exit.NOT_RUNNING
