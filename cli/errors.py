@@ -49,9 +49,17 @@ class SystemRefusedError(CommandError):
 
 
 class NodeNotRunningError(CommandError):
-    """No node answers on the data folder that was asked about."""
+    """No node answers on the data folder that was asked about.
+
+    Args:
+        data_dir: The folder, or the address that nobody listens on.
+        last_words: What the last node there said before it ended, if it said anything.
+    """
 
     exit_code = int(Exit.NOT_RUNNING)
 
-    def __init__(self, data_dir: object) -> None:
-        super().__init__(f"no node runs on {data_dir}; start one with `bidwright up --detach`")
+    def __init__(self, data_dir: object, last_words: str = "") -> None:
+        said = f" (the last one ended with: {last_words})" if last_words else ""
+        super().__init__(
+            f"no node runs on {data_dir}{said}; start one with `bidwright up --detach`"
+        )

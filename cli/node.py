@@ -22,6 +22,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 CONTROL_TIMEOUT_S = 5.0
+_LONGEST_WORDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +111,21 @@ def ask(
     try:
         return ControlClient(paths.control_socket).call(op, timeout_s=timeout_s, **arguments)
     except NotRunningError as error:
-        raise NodeNotRunningError(paths.data_dir) from error
+        raise NodeNotRunningError(paths.data_dir, last_words(paths)) from error
     except ControlTimeoutError as error:
         raise DegradedError(f"{error}; its log is {paths.log_file}") from error
     except ControlError as error:
         raise CommandError(str(error)) from error
+
+
+def last_words(paths: NodePaths) -> str:
+    """Return the last line that a node in the background wrote to its console; mostly none."""
+    try:
+        lines = paths.console_file.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return ""
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return last if len(last) <= _LONGEST_WORDS else f"{last[: _LONGEST_WORDS - 1]}…"
 
 
 def node_options(command: Callable[P, R]) -> Callable[..., R]:

@@ -135,6 +135,16 @@ def test_without_a_node_commands_say_so_with_their_own_code(
     assert "bidwright up" in result.stderr
 
 
+def test_a_node_that_died_is_remembered_by_its_last_words(run: Run, data_dir: Path) -> None:
+    console = NodePaths(data_dir).make().console_file
+    console.write_text("bidwright: the tree fell over 6 times\n\n")
+    result = run("status")
+    assert result.exit_code == Exit.NOT_RUNNING
+    assert "ended with: bidwright: the tree fell over 6 times" in result.stderr
+    console.write_text("x" * 1000)
+    assert len(run("status").stderr) < 600
+
+
 def test_there_is_no_ledger_before_the_first_start(run: Run) -> None:
     result = run("ledger", "verify")
     assert result.exit_code == Exit.ERROR
