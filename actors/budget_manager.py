@@ -191,6 +191,8 @@ class BudgetManager(LightActor):
             case LinkDown() | Down() | MoneyRefused():
                 # The wallet sends again by itself; only those who wait must not wait in vain.
                 self._counts["link_down"] += 1
+                if isinstance(message, Down):
+                    self._wallet.road_lost(self.cell.clock())
                 self._answer_where(lambda _question: True)
             case LeaseClosed() | BudgetExhausted():
                 pass  # news for others: our own count of a lease's end is the earlier one

@@ -220,6 +220,14 @@ class Wallet:
             if now_s >= line.look_s and now_s - line.asked_s < self.terms.keep_s:
                 self._look(line, now_s)
 
+    def road_lost(self, now_s: float) -> None:
+        """Hear that whatever was on its way is lost: send it again soon, however often it was."""
+        for line in self._lines.values():
+            if line.request is not None:
+                line.patience.begin(now_s, self.terms.resend_s)
+            for lease in line.closing:
+                lease.patience.begin(now_s, self.terms.resend_s)
+
     def give_all_back(self, now_s: float) -> None:
         """End all leases now, for a polite stop: free money goes home, reservations stay."""
         for line in self._lines.values():

@@ -169,6 +169,21 @@ def test_money_flows_again_when_the_link_is_back(world: World) -> None:
     assert world.fund("autumn") == {"autumn": 400}
 
 
+def test_a_link_that_dies_after_a_long_silence_costs_no_more_than_the_first_wait(
+    world: World,
+) -> None:
+    world.link.delay_s = 1e9
+    for _ in range(12):
+        assert world.fund("autumn") == {}
+        world.cell.run(max_s=1.0)
+    world.cell.kill(world.link_ref)
+    world.cell.run(max_s=0.01)
+    world.link = Link(world.ledger, 0.005)
+    world.cell.registry.bind("link-ledger", world.cell.spawn(lambda: world.link, name="link"))
+    world.cell.run(max_s=TERMS.resend_s + 0.2)
+    assert world.fund("autumn") == {"autumn": 400}
+
+
 def test_without_a_ledger_bidding_stops_when_the_leases_end(world: World) -> None:
     world.fund("autumn")
     world.link.is_down = True
