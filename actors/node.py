@@ -30,6 +30,7 @@ from supervision import ChildSpec, Start, Supervisor, SupervisorFlags, monotonic
 from supervision.errors import NodeError
 from supervision.process import ProcessSettings
 from supervision.watchdog import Watchdog
+from transport.errors import LinkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,10 +48,19 @@ PRELOAD = (
     "actors.edge.actor",
     "actors.inference",
     "actors.ledger.actor",
+    "actors.pricing",
     "actors.recorder",
     "models.profiler.runtime",
+    "numpy.random",
+    "safetensors.numpy",
+    "structlog",
+    "transport.metrics",
+    "transport.nng",
 )
-"""Imported before the first fork, so that no restart has to import them again."""
+"""Imported before the first fork, so that no restart has to import them again.
+
+To import nng is harmless; what must not happen before a fork is to open a socket of it.
+"""
 
 
 def node_spec(settings: Settings, paths: NodePaths) -> ChildSpec:
@@ -221,10 +231,9 @@ def run_node(settings: Settings) -> int:
         for module in PRELOAD:
             importlib.import_module(module)
         paths.write_state(_facts(settings))
-        watchdog = _watchdog(settings, paths)
         try:
-            return watchdog.run()
-        except NodeError as error:
+            return _watchdog(settings, paths).run()
+        except (NodeError, LinkError) as error:
             print(f"bidwright: {error}", file=sys.stderr)  # noqa: T201 - the node's console
             return 1
         finally:
@@ -283,11 +292,14 @@ def _only_one(paths: NodePaths) -> Iterator[None]:
 
 
 def _make_secret(paths: NodePaths) -> None:
-    """Make the key that signs notices, once, readable by its owner only."""
-    with contextlib.suppress(FileExistsError):
-        descriptor = os.open(paths.secret_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
+    """Make the key that signs notices, once and whole, readable by its owner only."""
+    if paths.secret_file.exists():
+        return
+    unfinished = paths.secret_file.with_suffix(".new")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(32))
+    unfinished.replace(paths.secret_file)  # a crash before this leaves no half a key in force
 
 
 def _limit_threads(threads: int) -> None:
