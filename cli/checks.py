@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cli.errors import CommandError
+from cli.node import EVERY_ADDRESS
 from config.errors import ConfigError
 from config.paths import NodePaths
 from models import TRAINABLE
@@ -66,6 +67,7 @@ def examine(settings: Settings, *, node_runs: bool) -> list[Finding]:
     findings.append(Finding("node", "ok", "running" if node_runs else "not running"))
     if not node_runs:
         findings.append(check_ports(settings))
+    findings += check_notices(settings)
     findings += check_world(settings)
     return findings
 
@@ -144,6 +146,17 @@ def check_ports(settings: Settings) -> Finding:
 
 def _span(ports: range) -> str:
     return str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}"
+
+
+def check_notices(settings: Settings) -> Iterator[Finding]:
+    """Can an exchange reach the notice addresses that stand in a bid?"""
+    if (
+        settings.edge.enabled
+        and settings.edge.host in EVERY_ADDRESS
+        and not settings.edge.public_url
+    ):
+        advice = "set edge.public_url to what exchanges reach this machine by"
+        yield Finding("notices", "warning", f"{settings.notice_url} is no address to dial", advice)
 
 
 def check_world(settings: Settings) -> Iterator[Finding]:

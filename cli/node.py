@@ -22,6 +22,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 CONTROL_TIMEOUT_S = 5.0
+EVERY_ADDRESS = frozenset({"0.0.0.0", "*", "::"})  # noqa: S104 - recognised, not listened on
 _LONGEST_WORDS = 300
 
 
@@ -92,8 +93,13 @@ class Node:
 
 def addresses(host: str, ports: Iterable[int]) -> list[str]:
     """Return the nng addresses of sockets that listen on ``ports``, as a client dials them."""
-    reachable = "127.0.0.1" if host in {"0.0.0.0", "*", ""} else host  # noqa: S104 - dialled
-    return [f"tcp://{reachable}:{port}" for port in ports]
+    reachable = "127.0.0.1" if host in EVERY_ADDRESS else host
+    return [f"tcp://{bracketed(reachable)}:{port}" for port in ports]
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands in an address: in brackets where it has colons itself."""
+    return f"[{host}]" if ":" in host else host
 
 
 def ask(

@@ -62,7 +62,8 @@ def _render(answer: dict[str, object]) -> None:
 
 def _readable(value: object) -> object:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_readable(inner)}" for name, inner in value.items())
+        held = {name: inner for name, inner in value.items() if inner != []}
+        return ", ".join(f"{name} {_readable(inner)}" for name, inner in held.items())
     if isinstance(value, list):
         return ", ".join(str(_readable(inner)) for inner in value)
     # Numbers here are mostly names: pids and ports.

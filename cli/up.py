@@ -16,7 +16,7 @@ from cli.checks import LEAST_ROOM_BYTES
 from cli.errors import CommandError, NodeNotRunningError
 from cli.exits import Exit
 from cli.launch import start_in_background, tell_when_ready
-from cli.node import Node, addresses, ask, node_options, set_option
+from cli.node import Node, addresses, ask, bracketed, node_options, set_option
 from cli.output import say
 from cli.patience import wait_until
 from cli.stop import is_locked
@@ -161,7 +161,7 @@ def _ready(settings: Settings, pid: int) -> str:
     gateway, edge = settings.gateway, settings.edge
     requests = ", ".join(addresses(gateway.host, settings.gateway_ports))
     events = ", ".join(addresses(gateway.host, settings.event_ports))
-    http = f"; HTTP http://{edge.host}:{edge.port}" if edge.enabled else ""
+    http = f"; HTTP http://{bracketed(edge.host)}:{edge.port}" if edge.enabled else ""
     return (
         f"{settings.node.name} is ready (pid {pid}): bid requests {requests}; events {events}{http}"
     )

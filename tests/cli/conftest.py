@@ -94,6 +94,9 @@ class FakeNode:
 def data_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     # Not tmp_path: that is too deep for sockets.
     with tempfile.TemporaryDirectory(prefix="bw") as root:
+        # What the developer's own shell says about a node is not what is tested here.
+        for name in [name for name in os.environ if name.startswith("BIDWRIGHT_")]:
+            monkeypatch.delenv(name)
         monkeypatch.setenv("XDG_RUNTIME_DIR", root)
         monkeypatch.setenv("BIDWRIGHT_NODE__DATA_DIR", f"{root}/data")
         yield Path(root) / "data"

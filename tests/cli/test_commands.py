@@ -16,6 +16,7 @@ import pytest
 from cli import bid as bid_command
 from cli.exits import Exit
 from cli.main import COMMANDS, cli
+from cli.node import addresses
 from cli.output import columns_that_fit, print_table
 from cli.tree import drawn_lines, print_tree, short_time
 from config.paths import NodePaths
@@ -133,6 +134,27 @@ def test_without_a_node_commands_say_so_with_their_own_code(
     assert result.exit_code == Exit.NOT_RUNNING
     assert result.stdout == ""
     assert "bidwright up" in result.stderr
+
+
+def test_an_address_of_many_parts_stands_in_brackets() -> None:
+    assert addresses("::1", [7400]) == ["tcp://[::1]:7400"]
+    assert addresses("0.0.0.0", [1, 2]) == ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2"]
+
+
+def test_a_doctor_warns_of_notices_that_nobody_can_reach(run: Run) -> None:
+    def notices(*more: str) -> list[str]:
+        findings = json.loads(run("doctor", "-o", "json", *more).stdout)
+        return [each["advice"] for each in findings if each["check"] == "notices"]
+
+    everywhere = ("--set", "edge.host=0.0.0.0")
+    assert "edge.public_url" in notices(*everywhere)[0]
+    assert notices(*everywhere, "--set", "edge.public_url=http://bid.example") == []
+    assert notices() == []
+
+
+def test_status_does_not_name_ports_that_there_are_none_of(run: Run, node: FakeNode) -> None:
+    node.status["ports"] = {"gateway": [7400], "http": []}
+    assert "gateway 7400\n" in run("status").stdout
 
 
 def test_a_node_that_died_is_remembered_by_its_last_words(run: Run, data_dir: Path) -> None:
