@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from supervision.ref import Ref, Timer
@@ -32,6 +33,11 @@ class Body:
         self.handle = handle
         self.since_s = since_s
         self.deadline: Timer | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process it lives in."""
+        return os.getpid() if isinstance(self.handle, Ref) else self.handle.pid
 
     def stop(self, cell: Cell) -> None:
         """Ask it to end politely."""

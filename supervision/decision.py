@@ -255,12 +255,26 @@ class Draft:
 
     def halted(self, child: Child, reason: Reason) -> None:
         if not _expected(child.spec, reason):
-            self.tell("shutdown_error", reason, child)
+            self.note_stop_error(child, reason)
         self.drop(child)
         pending = self.state.pending.delete(child.key)
         self.change(pending=pending)
         if not pending:
             self.change(awaiting=None)
+            self.tell_stop_errors()
+
+    def note_stop_error(self, child: Child, reason: Reason) -> None:
+        """Dynamic children, which stop at once, share a report for each reason (as in OTP)."""
+        errors = self.state.stop_errors
+        first, of, number = errors.get(repr(reason), (reason, child, 0))
+        self.change(stop_errors=errors.set(repr(reason), (first, of, number + 1)))
+
+    def tell_stop_errors(self) -> None:
+        errors = self.state.stop_errors
+        if errors:
+            self.change(stop_errors=Map())
+            in_order = sorted(errors.values(), key=lambda error: error[1].order)
+            self.commands += (Tell("shutdown_error", *error) for error in in_order)
 
     def restart(self, child: Child) -> None:
         recent, allowed = record_restart(self.state.restarts, self.now_s, self.state.flags)

@@ -123,11 +123,13 @@ class Tell:
 
     Attributes:
         context: OTP's: ``start_error``, ``child_terminated``, ``shutdown_error`` or ``shutdown``.
+        count: How many dynamic children it is about; ``child`` is the first of them.
     """
 
     context: str
     reason: Reason
     child: Child
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

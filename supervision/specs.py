@@ -73,6 +73,22 @@ class ChildSpec:
     mailbox_limit: int = 4096
     linger_s: float = 0.0
 
+    def as_offender(self, incarnation: int, pid: int | None, count: int = 1) -> dict[str, Any]:
+        """Describe the child, or the first of ``count`` children, for a report: plain data."""
+        factory = self.start.factory
+        return {
+            "id": self.id,
+            "pid": pid,
+            "start": getattr(factory, "__qualname__", type(factory).__qualname__),
+            "incarnation": incarnation,
+            "restart": self.restart,
+            "significant": self.significant,
+            "shutdown": self.stop_within,
+            "type": self.type,
+            "placement": self.placement,
+            "count": count,
+        }
+
     @property
     def stop_within(self) -> Shutdown:
         """The shutdown value in force, defaults applied."""

@@ -73,6 +73,8 @@ class State:
         agenda: What remains to be done, first things first.
         awaiting: The start or stop under way, if any.
         pending: Incarnations, by key, whose news ``awaiting`` still waits for.
+        stop_errors: Of the dynamic children that are being stopped, who ended otherwise than it
+            should: the first for each reason, and how many.
         numbers: The last number given to an incarnation or a position.
         ending: It is on its way out and starts nothing any more.
     """
@@ -84,6 +86,7 @@ class State:
     agenda: Agenda = None
     awaiting: StartTask | StopTask | None = None
     pending: Map[str, int] = field(default_factory=Map)
+    stop_errors: Map[str, tuple[Any, Child, int]] = field(default_factory=Map)
     numbers: int = 0
     ending: bool = False
 

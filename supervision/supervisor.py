@@ -8,6 +8,7 @@ this (``supervision.fastlane``).
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,7 @@ class Supervisor(LightActor):
         self.bodies: dict[str, Body] = {}
         self.last_errors: dict[str, str] = {}
         self.starts: dict[str, int] = {}
+        self._pids: dict[str, int] = {}
         self._by_handle: dict[Any, Body] = {}
         self._backlog = Backlog()
         self._found: deque[events.Event] = deque()
@@ -177,7 +179,8 @@ class Supervisor(LightActor):
             return
         crashed, callers = fast.left(message)
         if crashed:
-            self._report(context, message.reason, fast.spec, 0, message.detail)
+            offender = fast.spec.as_offender(0, os.getpid())
+            self._report(context, message.reason, offender, message.detail)
         for caller in callers:
             self._answer(caller, "ok")
         if self._end_reason is not None and fast.is_empty:
@@ -224,6 +227,7 @@ class Supervisor(LightActor):
         if isinstance(event, events.News) and event.key not in self.state.children:
             self.last_errors.pop(event.key, None)
             self.starts.pop(event.key, None)
+            self._pids.pop(event.key, None)
         elif isinstance(event, events.Asked) and event.operation == "change_specs":
             self.flags = self.state.flags
             self._choose_lane()
@@ -238,9 +242,10 @@ class Supervisor(LightActor):
                 self._answer(caller, value)
             case events.Retry(key):
                 self.wake_after(RETRY_PAUSE_S, events.RetryDue(key))
-            case events.Tell(context, reason, child):
-                detail = self.last_errors.get(child.key, "")
-                self._report(context, reason, child.spec, child.incarnation, detail)
+            case events.Tell(context, reason, child, number):
+                pid = self._pids.get(child.key)
+                offender = child.spec.as_offender(child.incarnation, pid, number)
+                self._report(context, reason, offender, self.last_errors.get(child.key, ""))
             case events.Ready():
                 self.ready()
             case events.End(reason):
@@ -257,6 +262,7 @@ class Supervisor(LightActor):
     def _launch(self, child: Child) -> None:
         spec = child.spec
         path = f"{self.path}/{child.key}"
+        self._pids.pop(child.key, None)
         self.starts[child.key] = self.starts.get(child.key, 0) + 1
         handle: Handle
         if spec.placement == "light":
@@ -276,6 +282,7 @@ class Supervisor(LightActor):
                 return
         body = Body(child, handle, self.cell.clock())
         self.bodies[child.key] = body
+        self._pids[child.key] = body.pid
         self._by_handle[handle] = body
 
     def _start_process(self, spec: ChildSpec, path: str) -> Handle:
@@ -361,17 +368,7 @@ class Supervisor(LightActor):
         body = self.bodies.get(child.key)
         return child.key, body.handle if body else None, child.spec.type, child.state
 
-    def _report(
-        self, context: str, reason: Reason, spec: ChildSpec, incarnation: int, detail: str
-    ) -> None:
-        offender = {
-            "id": spec.id,
-            "incarnation": incarnation,
-            "restart": spec.restart,
-            "shutdown": spec.stop_within,
-            "type": spec.type,
-            "placement": spec.placement,
-        }
+    def _report(self, context: str, reason: Reason, offender: dict[str, Any], detail: str) -> None:
         self.cell.reporter(Report(self.path, context, reason, offender, detail))
 
     # -- looking in -----------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,21 +90,28 @@ def test_an_abnormal_end_is_reported_with_its_traceback_and_about_whom() -> None
     assert report.reason == "ValueError: broken"
     assert report.offender == {
         "id": "a",
+        "pid": os.getpid(),
+        "start": "Notebook",
         "incarnation": 2,
         "restart": "transient",
+        "significant": False,
         "shutdown": 100,
         "type": "worker",
         "placement": "light",
+        "count": 1,
     }
     assert "Traceback" in report.detail
 
 
-def test_a_clean_end_of_a_transient_child_is_not_reported_that_of_a_permanent_one_is() -> None:
-    tree = Tree(SupervisorFlags(), worker("a", restart="transient"), worker("b"))
-    for key in ("a", "b"):
-        tree.asker.post(tree.child(key), lambda actor: actor.stop())
+@pytest.mark.parametrize("reason", ["normal", "shutdown", ("shutdown", "moved")])
+def test_a_clean_end_is_reported_of_a_permanent_child_only(reason: Any) -> None:
+    kinds = ("transient", "temporary", "permanent")
+    tree = Tree(SupervisorFlags(), *(worker(kind, restart=kind) for kind in kinds))
+    for kind in kinds:
+        tree.asker.post(tree.child(kind), lambda actor: actor.stop(reason))
     tree.cell.run(0.0)
-    assert [report.offender["id"] for report in tree.reports] == ["b"]
+    assert tree.contexts() == [("child_terminated", reason)]
+    assert tree.reports[0].offender["id"] == "permanent"
 
 
 def test_giving_up_is_reported_once_with_the_offender() -> None:
@@ -114,6 +122,7 @@ def test_giving_up_is_reported_once_with_the_offender() -> None:
         ("child_terminated", "killed"),
         ("shutdown", "reached_max_restart_intensity"),
     ]
+    assert [report.offender["id"] for report in tree.reports] == ["a", "a"]
     assert tree.ref.exit_reason == "shutdown"
 
 
@@ -121,6 +130,39 @@ def test_a_child_that_had_to_be_killed_is_reported_as_a_shutdown_error() -> None
     tree = Tree(SupervisorFlags(), ChildSpec("a", Start(Late), shutdown=100))
     assert tree.call("terminate_child", "a") == "ok"
     assert tree.contexts() == [("shutdown_error", "killed")]
+
+
+def test_a_start_that_fails_is_reported_with_its_reason_and_where_it_happened() -> None:
+    tree = Tree(SupervisorFlags(), worker("a"), ChildSpec("b", Start(int, ("no number",))))
+    (report,) = tree.reports
+    assert (report.context, report.offender["id"]) == ("start_error", "b")
+    assert (report.offender["start"], report.offender["pid"]) == ("int", os.getpid())
+    assert "ValueError" in report.reason
+
+
+def test_a_child_that_ends_otherwise_during_a_stop_is_reported_and_does_not_change_it() -> None:
+    late = ChildSpec("late", Start(Late), shutdown=100)
+    tree = Tree(SupervisorFlags(), worker("a"), late, worker("b"))
+    tree.cell.stop(tree.ref)
+    tree.cell.run(1.0)
+    assert tree.contexts() == [("shutdown_error", "killed")]
+    assert tree.reports[0].offender["id"] == "late"
+    assert tree.ref.exit_reason == "shutdown"
+
+
+def test_dynamic_children_that_end_for_equal_reasons_during_a_stop_share_a_report() -> None:
+    template = ChildSpec("late", Start(Late), shutdown=100, restart="transient")
+    tree = Tree(SupervisorFlags("simple_one_for_one"), template)
+    children = [tree.call("start_child")[1] for _ in range(5)]
+    tree.cell.stop(tree.ref)
+    tree.cell.run(0.0)
+    for number, child in enumerate(children[:3]):
+        tree.cell.end(child, "lost" if number else ("lost", number))
+    tree.cell.run(1.0)
+    found = sorted((str(report.reason), report.offender["count"]) for report in tree.reports)
+    assert found == [("('lost', 0)", 1), ("killed", 2), ("lost", 2)]
+    assert {report.context for report in tree.reports} == {"shutdown_error"}
+    assert tree.ref.exit_reason == "shutdown"
 
 
 # -- starting --------------------------------------------------------------------------------------
