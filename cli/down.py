@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -47,8 +46,7 @@ def down(node: Node, timeout_s: float, *, force: bool) -> None:
             raise DegradedError(f"{error.message}; `bidwright down --force` kills it") from error
         family = _silent_family(paths, force=force)
     _wait_for_end(paths, family, timeout_s, force=force)
-    with contextlib.suppress(OSError):  # not empty: what is in it is not ours
-        paths.runtime_dir.rmdir()
+    paths.remove_runtime_dir()
     say(f"stopped the node on {paths.data_dir}")
 
 

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from cli import processes
-from cli.errors import CommandError
+from cli.errors import CommandError, SystemRefusedError
 from cli.node import ask
 from cli.patience import wait_until
 from cli.stop import stop
@@ -69,6 +69,7 @@ def start_in_background(run: Callable[[], int], paths: NodePaths) -> int:
     if is_settled and not ended:
         return pid
     if ended:
+        paths.remove_runtime_dir()
         raise CommandError(f"the node ended before it was ready (code {ended[0]}){_why(paths)}")
     stop(processes.descendants(pid), _STOP_TIMEOUT_S)
     raise CommandError(f"the node was not ready within {READY_TIMEOUT_S:.0f} s{_why(paths)}")
@@ -120,6 +121,9 @@ def _become_background(run: Callable[[], int], paths: NodePaths) -> NoReturn:
 
 
 def _report(error: BaseException) -> None:
+    if isinstance(error, OSError):
+        sys.stderr.write(f"bidwright: {SystemRefusedError(error).message}\n")
+        return
     if isinstance(error, ConfigError):
         sys.stderr.write(f"bidwright: {error}\n")
         return

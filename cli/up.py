@@ -71,6 +71,7 @@ def start(settings: Settings, *, detach: bool) -> None:
         return
     tell_when_ready(paths, lambda pid: say(f"{_ready(settings, pid)}; Ctrl-C stops it"))
     code = run()
+    paths.remove_runtime_dir()
     if code == Exit.OK:
         say(f"stopped the node on {paths.data_dir}")
     sys.exit(code)

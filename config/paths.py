@@ -7,6 +7,7 @@ control socket can stop the node.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -142,6 +143,11 @@ class NodePaths:
                 ) from error
         _make_private(self.runtime_dir)
         return self
+
+    def remove_runtime_dir(self) -> None:
+        """Remove the folder of the sockets once the node has ended; what isn't empty stays."""
+        with contextlib.suppress(OSError):
+            self.runtime_dir.rmdir()
 
     def read_state(self) -> dict[str, object]:
         """Return what the node wrote to its state file; empty when there is none."""

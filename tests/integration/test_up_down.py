@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from cli.exits import Exit
+from config.paths import NodePaths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,12 +142,13 @@ def test_a_node_starts_again_after_everything_was_killed(bidwright: Shell) -> No
 
 
 def test_a_node_that_can_not_start_says_why_and_leaves_nothing_behind(bidwright: Shell) -> None:
-    bidwright.data_dir.mkdir()
-    (bidwright.data_dir / "ledger.sqlite3").write_bytes(b"no database" * 1000)
+    (bidwright.data_dir / "notice.key").mkdir(parents=True)
     up = bidwright("up", "--detach")
     assert up.returncode == Exit.ERROR
-    assert "ledger.sqlite3" in up.stderr
+    assert f"{bidwright.data_dir / 'notice.key'}: Is a directory" in up.stderr
+    assert "Traceback" not in up.stderr
     assert str(bidwright.data_dir / "logs") in up.stderr
+    assert not NodePaths(bidwright.data_dir).runtime_dir.exists()
     assert bidwright("status").returncode == Exit.NOT_RUNNING
 
 
@@ -165,6 +167,7 @@ def test_a_node_in_the_foreground_tells_what_it_does(bidwright: Shell, number: i
         process.send_signal(number)
         assert process.stderr.readline() == f"stopped the node on {bidwright.data_dir}\n"
         assert process.wait(timeout=30) == Exit.OK
+    assert not NodePaths(bidwright.data_dir).runtime_dir.exists()
     assert bidwright("status").returncode == Exit.NOT_RUNNING
 
 
