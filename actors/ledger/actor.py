@@ -5,8 +5,10 @@ transaction; replies leave after the commit, notices after the replies. An answe
 therefore always on disk, and a burst that was not committed was never answered, so its senders
 send it again and nothing is booked twice.
 
-Any failure of the disk crashes the actor: its memory may then be ahead of the disk, and only a
-fresh start that reads the disk again is right.
+When the disk fails, memory may be ahead of it, so everything is thrown away unanswered and begun
+anew from the disk, for as long as it takes: a ledger without its disk is silent, and bidders
+without a ledger answer without bids. It does not end, because one that ended again and again would
+take the whole node along, and nobody would answer at all.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ import msgspec
 from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 
 from actors.ledger.clerk import Clerk, LeaseTerms
+from actors.ledger.errors import LedgerSchemaError, LedgerStoreError
 from actors.ledger.store import LedgerStore
 from supervision.actor import LightActor
+from supervision.messages import Report
 from transport.money import (
     MAX_MESSAGES,
     MONEY_TOPIC,
@@ -44,11 +48,14 @@ if TYPE_CHECKING:
 EXPIRE_EVERY_S: Final = 0.25
 #: Frames taken from the socket in one turn.
 FRAMES_PER_TURN: Final = 256
+#: How long a ledger whose disk failed waits before it looks again, in seconds.
+REOPEN_S: Final = 1.0
 #: A burst of this many messages is committed without waiting for more.
 BURST_MESSAGES: Final = 4096
 
 _COMMIT: Final = "commit"
 _EXPIRE: Final = "expire"
+_REOPEN: Final = "reopen"
 
 
 class LedgerConfig(msgspec.Struct, frozen=True):
@@ -111,9 +118,54 @@ class LedgerActor(LightActor):
         self._store: LedgerStore | None = None
         self._server: ServerLink | None = None
         self._publisher: PublisherLink | None = None
-        self._clerk: Clerk
+        self._clerk: Clerk | None = None
+        self._trouble = ""
 
     def on_start(self) -> ThespianWatch:
+        """Open the books; with a disk that fails, as soon as it is well.
+
+        Raises:
+            LedgerSchemaError: The database is newer than this code; waiting would not help.
+        """
+        self.wake_after(EXPIRE_EVERY_S, _EXPIRE)
+        try:
+            return self._open()
+        except LedgerStoreError as error:
+            return self._wait_for_disk(error)
+
+    def on_stop(self, reason: Any) -> None:
+        """Book what has been read already; what has not been, its senders send again."""
+        self._commit()
+
+    def on_end(self) -> None:
+        """Close the sockets and the database."""
+        self._shut()
+
+    def receiveMessage(self, message: Any, sender: Any) -> ThespianWatch | None:
+        """Read frames, commit bursts, close leases."""
+        try:
+            return self._handle(message)
+        except LedgerStoreError as error:
+            return self._wait_for_disk(error)
+
+    def _handle(self, message: Any) -> ThespianWatch | None:
+        match message:
+            case WatchMessage() if self._server is not None:
+                self._read()
+            case WakeupMessage(payload="commit"):
+                self._commit()
+            case WakeupMessage(payload="expire"):
+                self.wake_after(EXPIRE_EVERY_S, _EXPIRE)
+                self._expire()
+            case WakeupMessage(payload="reopen"):
+                return self._open()
+            case _:
+                pass  # not for us
+        return None
+
+    # --- the disk --------------------------------------------------------------------------------
+
+    def _open(self) -> ThespianWatch:
         """Read the disk, set the budgets, and only then listen."""
         self._store = LedgerStore(Path(self._config.db_path))
         self._clerk = Clerk(self._config.terms, self._store.snapshot(), self.cell.clock())
@@ -123,36 +175,33 @@ class LedgerActor(LightActor):
         self._publisher.listen(self._config.publish_url)
         self._server = self._links.server()
         self._server.listen(self._config.url)
-        self.wake_after(EXPIRE_EVERY_S, _EXPIRE)
+        self._trouble = ""
         return ThespianWatch([self._server.fileno()])
 
-    def on_stop(self, reason: Any) -> None:
-        """Book what has been read already; what has not been, its senders send again."""
-        self._commit()
+    def _wait_for_disk(self, error: LedgerStoreError) -> ThespianWatch:
+        """Throw away all that may be ahead of the disk, and look again in a while."""
+        if isinstance(error, LedgerSchemaError):
+            raise error
+        self._shut()
+        if not self._trouble:
+            self.cell.reporter(Report(self.myAddress.path, "ledger_closed", str(error)))
+        self._trouble = str(error)
+        self.wake_after(REOPEN_S, _REOPEN)
+        return ThespianWatch([])
 
-    def on_end(self) -> None:
-        """Close the sockets and the database."""
+    def _shut(self) -> None:
         for resource in (self._server, self._publisher, self._store):
             if resource is not None:
                 resource.close()
+        self._server = self._publisher = self._store = self._clerk = None
+        self._frames, self._waiting = [], 0
 
-    def receiveMessage(self, message: Any, sender: Any) -> None:
-        """Read frames, commit bursts, close leases."""
-        match message:
-            case WatchMessage():
-                self._read()
-            case WakeupMessage(payload="commit"):
-                self._commit()
-            case WakeupMessage(payload="expire"):
-                self._clerk.expire(self.cell.clock())
-                self._write(self._clerk.take_changes())
-                self._tell()
-                self.wake_after(EXPIRE_EVERY_S, _EXPIRE)
-            case _:
-                pass  # not for us
+    # --- looked at from outside ------------------------------------------------------------------
 
     def describe(self) -> dict[str, Any]:
         """Return counts and the sums of all campaigns, in micros."""
+        if self._clerk is None:
+            return {**self._counts, "trouble": self._trouble}
         campaigns = self._clerk.campaigns.values()
         return {
             **self._counts,
@@ -163,6 +212,15 @@ class LedgerActor(LightActor):
             "settled_micros": sum(campaign.settled_micros for campaign in campaigns),
             "leased_micros": sum(campaign.leased_micros for campaign in campaigns),
         }
+
+    # --- frames ----------------------------------------------------------------------------------
+
+    def _expire(self) -> None:
+        if self._clerk is None:
+            return
+        self._clerk.expire(self.cell.clock())
+        self._write(self._clerk.take_changes())
+        self._tell(self._clerk)
 
     def _read(self) -> None:
         assert self._server is not None
@@ -186,6 +244,7 @@ class LedgerActor(LightActor):
         if not self._frames:
             return
         assert self._store is not None
+        assert self._clerk is not None
         frames, self._frames, self._waiting = self._frames, [], 0
         burst = [
             message
@@ -206,7 +265,7 @@ class LedgerActor(LightActor):
                     for message in frame.messages
                 ],
             )
-        self._tell()
+        self._tell(self._clerk)
         self._counts["bursts"] += 1
         self._counts["messages"] += len(burst)
         self._largest_burst = max(self._largest_burst, len(burst))
@@ -222,10 +281,10 @@ class LedgerActor(LightActor):
             # The sender asks again, and gets the same answer then.
             self._counts["dropped"] += 1
 
-    def _tell(self) -> None:
+    def _tell(self, clerk: Clerk) -> None:
         """Publish what happened; whoever misses it finds out from its own lease's end."""
         assert self._publisher is not None
-        notices = self._clerk.take_notices()
+        notices = clerk.take_notices()
         for start in range(0, len(notices), MAX_MESSAGES):
             part = notices[start : start + MAX_MESSAGES]
             self._publisher.publish(MONEY_TOPIC, encode_notices(part))

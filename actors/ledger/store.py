@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 _Row = TypeVar("_Row", Campaign, Lease, Settlement)
 
-#: How long to wait for another writer to finish before giving up.
-_BUSY_S: Final = 5.0
+#: How long to wait for another writer to finish before giving up: less than it takes a process to
+#: be believed hung.
+_BUSY_S: Final = 1.0
 
 
 def connect(path: Path, *, read_only: bool = False) -> Engine:
@@ -87,6 +88,15 @@ class LedgerStore:
         self.path = path
         self._owner = fresh_id()
         self._engine: Engine = connect(path)
+        try:
+            self._take_over(fresh_id)
+        except BaseException:
+            self.close()
+            raise
+
+    def _take_over(self, fresh_id: Callable[[], str]) -> None:
+        """Make what is missing, and be the owner from now on."""
+        path = self.path
         with self._transaction(f"open the ledger {path}", check_owner=False) as connection:
             schema.metadata.create_all(connection)
             _set_once(connection, "schema_version", str(schema.SCHEMA_VERSION))

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.ledger.actor import EXPIRE_EVERY_S, LedgerActor, LedgerConfig
+from actors.ledger import schema
+from actors.ledger.actor import EXPIRE_EVERY_S, REOPEN_S, LedgerActor, LedgerConfig
 from actors.ledger.clerk import LeaseTerms
+from actors.ledger.errors import LedgerStoreError
 from actors.ledger.store import LedgerStore
 from actors.ledger.verify import show, verify
 from supervision import Cell, VirtualClock
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from supervision import Ref
+    from supervision.messages import Report
     from transport.memory import MemoryClient
 
 URL, PUBLISH_URL = "ipc://ledger", "ipc://ledger-pub"
@@ -48,7 +51,8 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.db_path = folder / "ledger.db"
         self.clock = VirtualClock()
-        self.cell = Cell(self.clock, random.Random(0))
+        self.reports: list[Report] = []
+        self.cell = Cell(self.clock, random.Random(0), reporter=self.reports.append)
         self.hub = MemoryHub()
         self.client: MemoryClient = self.hub.client()
         self.client.dial(URL)
@@ -163,6 +167,52 @@ def test_a_ledger_that_cannot_write_crashes_unanswered_and_its_heir_books_the_wi
     world.send(1, Settle("win", "autumn", lease_id, 120))
     world.run(0.01)
     assert world.replies()[1] == (SettleAck("win", "settled", 120),)
+
+
+def test_a_ledger_whose_disk_fails_is_silent_and_books_again_when_the_disk_is_well(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease_id = world.lease().lease_id
+
+    def broken(store: LedgerStore, changes: object) -> None:
+        raise LedgerStoreError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LedgerStore, "commit", broken)
+        world.send(1, Settle("win", "autumn", lease_id, 120))
+        world.run(3 * REOPEN_S)
+        assert world.replies() == {}
+        assert world.ledger.actor.describe()["trouble"] == "disk full"
+    assert [report.reason for report in world.reports] == ["disk full"]
+    world.run(REOPEN_S)
+    world.send(2, Settle("win", "autumn", lease_id, 120))
+    world.send(3, Settle("win", "autumn", lease_id, 120))
+    world.run(0.01)
+    replies = world.replies()
+    assert replies[2] == (SettleAck("win", "settled", 120),)
+    assert replies[3] == (SettleAck("win", "duplicate", 120),)
+    assert verify(world.db_path).ok
+
+
+def test_a_ledger_that_cannot_open_its_file_waits_until_it_can(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").mkdir()
+    world = World(tmp_path)
+    world.run(2 * REOPEN_S)
+    assert "cannot open" in world.ledger.actor.describe()["trouble"]
+    (tmp_path / "ledger.db").rmdir()
+    world.run(REOPEN_S + 0.1)
+    assert world.lease().micros == 500
+    world.close()
+
+
+def test_a_ledger_does_not_wait_for_a_file_of_a_later_version_to_grow_younger(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.cell.kill(world.ledger)
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION - 1)
+    late = world.start()
+    assert late.actor is None
+    assert "upgrade Bidwright" in str(late.exit_reason)
 
 
 def test_a_frame_that_cannot_be_read_is_refused_and_the_next_is_served(world: World) -> None:
