@@ -142,10 +142,10 @@ def test_a_node_starts_again_after_everything_was_killed(bidwright: Shell) -> No
 
 
 def test_a_node_that_can_not_start_says_why_and_leaves_nothing_behind(bidwright: Shell) -> None:
-    (bidwright.data_dir / "notice.key").mkdir(parents=True)
+    (bidwright.data_dir / "notice.new").mkdir(parents=True)
     up = bidwright("up", "--detach")
     assert up.returncode == Exit.ERROR
-    assert f"{bidwright.data_dir / 'notice.key'}: Is a directory" in up.stderr
+    assert f"{bidwright.data_dir / 'notice.new'}: Is a directory" in up.stderr
     assert "Traceback" not in up.stderr
     assert str(bidwright.data_dir / "logs") in up.stderr
     assert not NodePaths(bidwright.data_dir).runtime_dir.exists()
