@@ -20,7 +20,7 @@ from thespian.actors import ActorAddress, ActorSystem, ActorSystemException
 from supervision.errors import NodeError
 from supervision.host import Host
 from supervision.keeper import ProcessRecord
-from supervision.loopback import LOOPBACK, free_port
+from supervision.loopback import LOOPBACK, quiet_port
 from supervision.process import (
     Boot,
     Booted,
@@ -124,7 +124,7 @@ class Trunk:
 
     def _plant(self) -> ActorAddress:
         """Start Thespian and the topmost host."""
-        port = self._admin_port or free_port()
+        port = self._admin_port or quiet_port()
         _refuse_taken(port)
         capabilities = {"Admin Port": port, "Process Startup Method": "fork"}
         try:

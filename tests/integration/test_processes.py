@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,23 +93,29 @@ class Family:
 
     def processes(self) -> list[int]:
         """All live processes that carry this family's token, wherever they are now."""
+        return [process.pid for process in self._living()]
+
+    def _living(self, name: str = "") -> list[psutil.Process]:
         found = []
         for process in psutil.process_iter(["pid"]):
             try:
                 alive = process.status() != psutil.STATUS_ZOMBIE
-                if alive and process.environ().get("FAMILY_TOKEN") == self.token:
-                    found.append(process.pid)
+                if not alive or process.environ().get("FAMILY_TOKEN") != self.token:
+                    continue
+                if name in ("", process.name()):
+                    found.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
         return found
 
     def subprocesses(self) -> list[int]:
         """The pids of what workers have started by themselves."""
-        return [pid for pid in self.processes() if psutil.Process(pid).name() == "sleep"]
+        return [process.pid for process in self._living("sleep")]
 
     def destroy(self) -> None:
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # they die with each other
+                os.kill(pid, signal.SIGKILL)
         self.program.wait(10)
 
 

@@ -6,13 +6,14 @@ import os
 import select
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from thespian.system.transport.IPBase import TCPv4ActorAddress
 
 from supervision.alarm import Alarm
 from supervision.errors import StartError
-from supervision.loopback import LOOPBACK, free_port, pin_to_loopback
+from supervision.loopback import LOOPBACK, QUIET_PORTS, free_port, pin_to_loopback, quiet_port
 
 
 def rings(alarm: Alarm, within_s: float) -> bool:
@@ -58,6 +59,17 @@ def test_a_free_port_can_be_listened_on_at_the_loopback_address() -> None:
     with socket.socket() as server:
         server.bind((LOOPBACK, port))
         server.listen()
+
+
+def test_a_quiet_port_is_free_and_is_not_given_to_whoever_connects() -> None:
+    port = quiet_port()
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    assert port in QUIET_PORTS
+    assert not low <= port <= high
+    with socket.socket() as server:
+        server.bind((LOOPBACK, port))
+        server.listen()
+        assert quiet_port() != port
 
 
 def test_thespians_addresses_are_pinned_to_the_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
