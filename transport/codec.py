@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from transport.errors import UNREADABLE, InvalidRequestError, MalformedRequestError
+from transport.errors import InvalidRequestError, MalformedRequestError
 from transport.mending import mend
 from transport.messages import is_json
 from transport.openrtb import (
@@ -23,6 +23,7 @@ from transport.openrtb import (
     Imp,
     Pmp,
 )
+from transport.reading import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 
-from transport.errors import UNREADABLE, MalformedEventError
+from transport.errors import MalformedEventError
+from transport.reading import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

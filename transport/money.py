@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from transport.errors import UNREADABLE, TransportError
+from transport.errors import TransportError
+from transport.reading import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

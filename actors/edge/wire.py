@@ -17,8 +17,8 @@ from actors import reasons
 from actors.edge.bidders import NoAnswer
 from actors.reasons import nbr_of
 from transport.codec import WireFormat, sniff_format
-from transport.errors import UNREADABLE
 from transport.openrtb import NBR_INVALID_REQUEST, NBR_TECHNICAL, NBR_UNKNOWN
+from transport.reading import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
