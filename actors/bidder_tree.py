@@ -40,6 +40,7 @@ from actors.oversight import Oversight
 from actors.responses import NoticeForm
 from actors.steps import NAMES
 from actors.user_profiler import ProfilerOptions, UserProfiler
+from config.addresses import listen_url
 from config.campaigns import load_campaigns
 from config.profiles import load_default_profiles
 from models.eligibility import CampaignIndex
@@ -308,7 +309,7 @@ class _Bidder:
         kit = GatewayKit(
             bidder=self._name,
             urls=(
-                f"tcp://{gateway.host}:{gateway.port + self._index - 1}",
+                listen_url(gateway.host, gateway.port + self._index - 1),
                 self._paths.ipc(f"gateway-{self._name}"),
             ),
             door=DoorRules(
@@ -341,7 +342,7 @@ class _Bidder:
         kit = DeskKit(
             bidder=self._name,
             urls=(
-                f"tcp://{gateway.host}:{gateway.event_port + self._index - 1}",
+                listen_url(gateway.host, gateway.event_port + self._index - 1),
                 self._paths.ipc(f"events-{self._name}"),
             ),
             publish_url=self._paths.ipc(f"events-pub-{self._name}"),

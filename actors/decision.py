@@ -161,6 +161,9 @@ class Decision:
         if not self.eligible.ads:
             self.no_bid(reasons.detailed(reasons.NO_CANDIDATE, self.eligible.why_none))
             return
+        if self.opportunity.floor_micros > self.rules.price_cap_micros:
+            self.no_bid(reasons.BELOW_FLOOR)
+            return
         self.open(VET, now_s)
 
     def answered(self, answer: object, now_s: float) -> int:

@@ -42,8 +42,8 @@ BURST: Final = 64
 """Requests taken from the socket in one turn."""
 GUARD_S: Final = 0.002
 """How long after its deadline an orchestrator may still be heard."""
-SPARE_BYTES: Final = 1024
-"""What the socket takes above the largest body, so that one just too large still gets an answer."""
+SPARE_BYTES: Final = 1 << 20
+"""What the socket takes above the largest body, so that one that is too large gets an answer."""
 _FLUSH: Final = "flush"
 _SWEEP: Final = "sweep"
 _METERS: Final = "meters"

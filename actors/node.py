@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.devices import devices
 from actors.reports import ReporterRecipe
+from config.addresses import dial_url
 from config.errors import ConfigError
 from config.paths import NodePaths
 from supervision import ChildSpec, Start, Supervisor, SupervisorFlags, monotonic_clock
@@ -207,8 +208,8 @@ def build_edge(settings: Settings) -> Any:
         NngLinks(),
         settings.edge.host,
         settings.edge.port,
-        [f"tcp://{gateway.host}:{port}" for port in settings.gateway_ports],
-        [f"tcp://{gateway.host}:{port}" for port in settings.event_ports],
+        [dial_url(gateway.host, port) for port in settings.gateway_ports],
+        [dial_url(gateway.host, port) for port in settings.event_ports],
         max_body_bytes=gateway.max_body_bytes,
         default_tmax_ms=gateway.default_tmax_ms,
     )

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cli.errors import CommandError
-from cli.node import EVERY_ADDRESS
+from config.addresses import EVERY_ADDRESS
 from config.errors import ConfigError
 from config.paths import NodePaths
 from models import TRAINABLE

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from cli.errors import CommandError, DegradedError, NodeNotRunningError
+from config.addresses import dial_url
 from config.paths import NodePaths
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 CONTROL_TIMEOUT_S = 5.0
-EVERY_ADDRESS = frozenset({"0.0.0.0", "*", "::"})  # noqa: S104 - recognised, not listened on
 _LONGEST_WORDS = 300
 
 
@@ -93,13 +93,7 @@ class Node:
 
 def addresses(host: str, ports: Iterable[int]) -> list[str]:
     """Return the nng addresses of sockets that listen on ``ports``, as a client dials them."""
-    reachable = "127.0.0.1" if host in EVERY_ADDRESS else host
-    return [f"tcp://{bracketed(reachable)}:{port}" for port in ports]
-
-
-def bracketed(host: str) -> str:
-    """Return a host as it stands in an address: in brackets where it has colons itself."""
-    return f"[{host}]" if ":" in host else host
+    return [dial_url(host, port) for port in ports]
 
 
 def ask(

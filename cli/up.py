@@ -16,10 +16,11 @@ from cli.checks import LEAST_ROOM_BYTES
 from cli.errors import CommandError, NodeNotRunningError
 from cli.exits import Exit
 from cli.launch import start_in_background, tell_when_ready
-from cli.node import Node, addresses, ask, bracketed, node_options, set_option
+from cli.node import Node, addresses, ask, node_options, set_option
 from cli.output import say
 from cli.patience import wait_until
 from cli.stop import is_locked
+from config.addresses import bracketed
 from config.paths import NodePaths
 
 if TYPE_CHECKING:

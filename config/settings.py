@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from config.addresses import bracketed
 from config.errors import ConfigError
 from config.layers import Layer, environment_layer, flatten, merge, nest, read_toml, table_layer
 
@@ -307,7 +308,7 @@ class Settings(Section):
     @property
     def notice_url(self) -> str:
         """What the notice addresses in a bid begin with."""
-        return self.edge.public_url or f"http://{self.edge.host}:{self.edge.port}"
+        return self.edge.public_url or f"http://{bracketed(self.edge.host)}:{self.edge.port}"
 
     @property
     def event_ports(self) -> range:

@@ -118,6 +118,15 @@ def test_an_answer_that_forbids_the_bid_ends_the_decision_with_its_reason(
     assert made.reason == reason
 
 
+def test_a_floor_above_all_that_we_may_pay_ends_at_once() -> None:
+    cap_micros = rules().price_cap_micros
+    made = Decision(
+        rules(), opportunity(floor_micros=cap_micros + 1), decision().eligible, "b-1", 0.0, 0.1
+    )
+    made.begin(0.0)
+    assert (made.finished, made.reason, made.outbox) == (True, reasons.BELOW_FLOOR, [])
+
+
 def test_nothing_eligible_ends_at_once_with_the_reason_of_the_index() -> None:
     eligible = eligible_of([], "no_creative_of_size")
     made = Decision(rules(), opportunity(), eligible, "b-1", 0.0, 0.1)
