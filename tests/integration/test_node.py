@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
+from config.paths import NodePaths
 from tests.integration.node import Node, running_node
 from tests.integration.waiting import eventually
 
@@ -35,6 +38,13 @@ def life_of(node: Node, name: str) -> tuple[object, object]:
     """What changes when an actor is restarted, alone or with its process."""
     facts = node.nodes().get(name, {})
     return facts.get("pid"), facts.get("restarts")
+
+
+def reported_deaths(node: Node) -> set[str]:
+    """Whose ends stand in the node's log."""
+    log = NodePaths.of_node(node.folder / "data").log_file.read_text()
+    lines = map(json.loads, log.splitlines())
+    return {line["offender"]["id"] for line in lines if line["event"] == "child_terminated"}
 
 
 def test_every_request_is_answered_while_each_part_of_the_tree_is_killed_in_turn(
@@ -69,6 +79,7 @@ def test_every_request_is_answered_while_each_part_of_the_tree_is_killed_in_turn
     assert summary["answered"] == summary["sent"] > 1000
     assert summary["unanswered"] == summary["invalid"] == 0
     assert summary["event_errors"] == {}
+    assert reported_deaths(node) >= {"node", "ledger", "inference@cpu", "bidder-2", "edge"}
     report = node.json("ledger", "verify")
     assert report["ok"], report
     settled = node.json("ledger", "show")
@@ -115,3 +126,17 @@ def test_a_second_node_on_the_same_folder_is_refused(node: Node) -> None:
     again = node.run("up", "--detach")
     assert again.returncode == 1
     assert "already" in again.stderr
+
+
+def test_a_node_listens_at_home_only_and_forks_from_processes_of_one_thread(node: Node) -> None:
+    processes = node.processes()
+    forking = [process for process in processes if process.children()]
+    assert {process.num_threads() for process in forking} == {1}
+    assert len(forking) >= 5  # watchdog, administrator, node, inference, bidders
+    listening = {
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
