@@ -17,6 +17,7 @@ import datetime as dt
 import fcntl
 import importlib
 import os
+import resource
 import secrets
 import sys
 from functools import partial
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 LEDGER_STOP_MS = 5_000
 WORKER_STOP_MS = 3_000
 BIDDER_STOP_MS = 3_000
+MOST_DESCRIPTORS = 65_536
 LINGER_S = 0.005
 """How long a process on the hot path stays with its own sockets while they keep it busy."""
 PRELOAD = (
@@ -229,6 +231,7 @@ def run_node(settings: Settings) -> int:
     with _only_one(paths):
         _make_secret(paths)
         _limit_threads(settings.inference.threads)
+        _allow_descriptors()
         for module in PRELOAD:
             importlib.import_module(module)
         paths.write_state(_facts(settings))
@@ -301,6 +304,14 @@ def _make_secret(paths: NodePaths) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(secrets.token_bytes(32))
     unfinished.replace(paths.secret_file)  # a crash before this leaves no half a key in force
+
+
+def _allow_descriptors() -> None:
+    """Use all descriptors that the system grants: each connection of a client takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _limit_threads(threads: int) -> None:

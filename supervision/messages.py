@@ -28,6 +28,19 @@ def is_clean(reason: Reason) -> bool:
     return reason in ("normal", "shutdown")
 
 
+def plain(reason: Reason) -> str:
+    """Say a reason in words; of a start that failed deep in a tree, who failed and why."""
+    match reason:
+        case ("shutdown", ("failed_to_start_child", child, why)):
+            return f"{child}: {plain(why)}"
+        case ("shutdown", detail):
+            return plain(detail)
+        case tuple():
+            return ": ".join(plain(part) for part in reason)
+        case _:
+            return str(reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Down:
     """To whoever waits for an answer of ``address``: it ended, or never took the question.

@@ -21,6 +21,7 @@ from supervision.errors import NodeError
 from supervision.host import Host
 from supervision.keeper import ProcessRecord
 from supervision.loopback import LOOPBACK, quiet_port
+from supervision.messages import plain
 from supervision.process import (
     Boot,
     Booted,
@@ -156,7 +157,7 @@ class Trunk:
 
     def _why_not(self) -> str:
         if self.last_words is not None:
-            return f"{self.last_words.reason}\n{self.last_words.detail}".strip()
+            return f"{plain(self.last_words.reason)}\n{self.last_words.detail}".strip()
         return "its topmost process died" if self.is_gone() else "it did not answer in time"
 
     def fell(self) -> None:

@@ -14,7 +14,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from supervision.errors import NodeError
-from supervision.inspect import names_like, process_node
+from supervision.inspect import names_like, process_node, walk
 from supervision.loopback import pin_to_loopback
 from supervision.messages import Report
 from supervision.process import ProcessSettings, become_subreaper
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 TICK_S = 0.25
 STOP_LIMIT_S = 15.0
 ORDER_LIMIT_S = 2.0
-REBUILDS = 5
+REBUILDS = 20
 REBUILD_PERIOD_S = 60.0
 OPERATIONS = ("kill", "suspend", "resume")
 
@@ -238,12 +238,18 @@ class Watchdog:
         )
 
     def _order(self, operation: str, wanted: str) -> dict[str, Any]:
-        found = names_like(self._tree(), wanted)
+        tree = self._tree()
+        found = names_like(tree, wanted)
         if not found:
             raise ControlError("not_found", f"no actor is called {wanted!r}; see `bidwright tree`")
         if len(found) > 1:
             raise ControlError(
                 "ambiguous", f"{wanted!r} may mean {', '.join(found)}; say more of the path"
+            )
+        node = next(node for node in walk(tree) if node["name"] == found[0])
+        if node["children"] and operation != "kill":
+            raise ControlError(
+                "refused", f"{found[0]} supervises others; {operation} one of those: it has no work"
             )
         path = tuple(found[0].split("/")[1:])
         if not path and operation == "kill":

@@ -97,7 +97,7 @@ class LedgerStore:
     def _take_over(self, fresh_id: Callable[[], str]) -> None:
         """Make what is missing, and be the owner from now on."""
         path = self.path
-        with self._transaction(f"open the ledger {path}", check_owner=False) as connection:
+        with self._transaction("open the ledger", check_owner=False) as connection:
             schema.metadata.create_all(connection)
             _set_once(connection, "schema_version", str(schema.SCHEMA_VERSION))
             _set_once(connection, "ledger_id", fresh_id())
@@ -168,8 +168,8 @@ class LedgerStore:
                 yield connection
         except (SQLAlchemyError, OSError) as error:
             raise LedgerStoreError(
-                f"cannot {doing} in {self.path}: {error}; check the disk and the file's rights,"
-                " or restore a backup"
+                f"cannot {doing} in {self.path}: {plain_cause(error)}; check the disk and the"
+                " file's rights, or restore a backup"
             ) from error
 
 
@@ -177,6 +177,11 @@ def fact(connection: Connection, name: str) -> str:
     """Return a fact about the database, "" if there is none."""
     value: str | None = connection.scalar(_get_fact, {"fact": name})
     return value or ""
+
+
+def plain_cause(error: Exception) -> str:
+    """Say what the database said, without the statement and the link that SQLAlchemy adds."""
+    return str(getattr(error, "orig", None) or error)
 
 
 def check_version(connection: Connection, path: Path) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from actors.ledger import schema
 from actors.ledger.errors import LedgerStoreError
-from actors.ledger.store import check_version, connect, fact
+from actors.ledger.store import check_version, connect, fact, plain_cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +124,7 @@ def _reading(db_path: Path) -> Iterator[Connection]:
             yield connection
     except SQLAlchemyError as error:
         raise LedgerStoreError(
-            f"cannot read the ledger {db_path}: {error}; if it is damaged, restore a backup"
+            f"cannot read the ledger {db_path}: {plain_cause(error)}; if it is damaged, restore a backup"
         ) from error
     finally:
         engine.dispose()

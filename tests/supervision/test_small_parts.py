@@ -14,6 +14,7 @@ from thespian.system.transport.IPBase import TCPv4ActorAddress
 from supervision.alarm import Alarm
 from supervision.errors import StartError
 from supervision.loopback import LOOPBACK, QUIET_PORTS, free_port, pin_to_loopback, quiet_port
+from supervision.messages import plain
 
 
 def rings(alarm: Alarm, within_s: float) -> bool:
@@ -84,3 +85,26 @@ def test_a_start_error_has_a_code_and_may_say_more() -> None:
     assert str(StartError("refused")) == "refused"
     error = StartError("no_process", "no process for x: no memory")
     assert (error.reason, str(error)) == ("no_process", "no process for x: no memory")
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("killed", "killed"),
+        (("shutdown", "asked"), "asked"),
+        (
+            (
+                "shutdown",
+                (
+                    "failed_to_start_child",
+                    "inference",
+                    ("shutdown", ("failed_to_start_child", "inference@cpu", "no weights")),
+                ),
+            ),
+            "inference: inference@cpu: no weights",
+        ),
+        (("start_spec", "duplicate_child_name", "a"), "start_spec: duplicate_child_name: a"),
+    ],
+)
+def test_a_reason_is_told_in_words(reason: object, words: str) -> None:
+    assert plain(reason) == words

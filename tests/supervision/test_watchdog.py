@@ -208,6 +208,8 @@ def test_operators_get_their_answers(kennel_of: KennelOf) -> None:
     assert kennel.trunk.orders == [(("a",), "suspend")]
     with pytest.raises(ControlError, match="node/a: nothing lives at a"):
         kennel.ask("resume", name="a")
+    with pytest.raises(ControlError, match="node supervises others"):
+        kennel.ask("suspend", name="node")
     assert kennel.ask("kill", name="node")["name"] == "node"
     assert kennel.trunk.done == ["grow", "kill_top"]
     for args in ({}, {"name": "b"}, {"name": 7}):
