@@ -124,7 +124,8 @@ def _reading(db_path: Path) -> Iterator[Connection]:
             yield connection
     except SQLAlchemyError as error:
         raise LedgerStoreError(
-            f"cannot read the ledger {db_path}: {plain_cause(error)}; if it is damaged, restore a backup"
+            f"cannot read the ledger {db_path}: {plain_cause(error)};"
+            " if it is damaged, restore a backup"
         ) from error
     finally:
         engine.dispose()
