@@ -58,12 +58,15 @@ class Asker:
         self._name = f"{time.monotonic_ns():x}"
         self._numbers = itertools.count(1)
 
-    def ask(self, bidder: int = 0) -> dict[str, Any]:
+    def ask(self, bidder: int = 0, *, as_stranger: bool = False) -> dict[str, Any]:
         """Return the answer to a fresh request that wants to be told the story."""
+        name = f"{self._name}-{next(self._numbers)}"
         request = dict(next(self._requests)) | {
-            "id": f"{self._name}-{next(self._numbers)}",
+            "id": name,
             "ext": {"bidwright": {"explain": 1}},
         }
+        if as_stranger:  # whose profile no bidder can have made before
+            request["user"] = {"id": name}
         return self._gateways[bidder].ask(json.dumps(request).encode())
 
     def outcome(self, bidder: int = 0) -> str:

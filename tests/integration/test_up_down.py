@@ -172,7 +172,8 @@ def test_a_node_in_the_foreground_tells_what_it_does(bidwright: Shell, number: i
 
 
 def test_a_start_that_is_interrupted_leaves_no_node_behind(bidwright: Shell) -> None:
-    command = [sys.executable, "-m", "cli.main", "up", "--detach"]
+    # Whoever runs the tests in the background may have left interrupts ignored.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "cli.main", "up", "--detach"]
     with subprocess.Popen(
         command, cwd=ROOT, env=bidwright.environment, stderr=subprocess.PIPE, text=True
     ) as process:
