@@ -121,17 +121,20 @@ class Node:
 
     def is_whole(self, names: set[str], without: frozenset[int] = frozenset()) -> bool:
         """Whether all ``names`` run, and no pid in ``without`` is shown any more."""
+        lives = self.lives(names)
+        return lives is not None and not without & {pid for pid, _restarts in lives.values()}
+
+    def lives(self, names: set[str]) -> dict[str, tuple[int, int]] | None:
+        """Pid and restarts of each of ``names``, all in one look; None unless all of them run."""
         from transport.errors import ControlError, NotRunningError
 
         try:
             nodes = self.nodes()
         except (ControlError, NotRunningError):
-            return False
-        return (
-            set(nodes) == names
-            and all(node["state"] == "running" for node in nodes.values())
-            and not without & {node["pid"] for node in nodes.values()}
-        )
+            return None
+        if set(nodes) != names or any(node["state"] != "running" for node in nodes.values()):
+            return None
+        return {name: (node["pid"], node["restarts"]) for name, node in nodes.items()}
 
     def processes(self) -> list[psutil.Process]:
         """All live processes that descend from this node, wherever they are now."""

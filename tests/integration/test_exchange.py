@@ -33,7 +33,7 @@ class Gateway:
         self.bids, self.events = NngServer(), NngServer()
         self.url = self.bids.listen("tcp://127.0.0.1:0")
         self.event_url = self.events.listen("tcp://127.0.0.1:0")
-        self.heard: list[str] = []
+        self._told: dict[bytes, str] = {}
         self._over = os.eventfd(0)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -41,6 +41,11 @@ class Gateway:
     def ports(self) -> list[str]:
         port, event_port = (url.rpartition(":")[2] for url in (self.url, self.event_url))
         return [port, event_port]
+
+    @property
+    def heard(self) -> list[str]:
+        """The types of the events that came, each once."""
+        return list(self._told.values())
 
     def close(self) -> None:
         os.eventfd_write(self._over, 1)
@@ -55,7 +60,8 @@ class Gateway:
             for header, body in self.bids.drain(64):
                 self.bids.reply(header, json.dumps(answer_to(json.loads(body))).encode())
             for header, body in self.events.drain(64):
-                self.heard.append(type(decode_event(body)).__name__)
+                # An event that was acknowledged late is sent again: the same bytes are one event.
+                self._told[body] = type(decode_event(body)).__name__
                 self.events.reply(header, encode_ack(EventAck(ok=True)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psutil
@@ -34,10 +35,10 @@ def light_names(nodes: dict[str, dict[str, object]]) -> list[str]:
     return [name for name, node in nodes.items() if node["placement"] == "light"]
 
 
-def life_of(node: Node, name: str) -> tuple[object, object]:
-    """What changes when an actor is restarted, alone or with its process."""
-    facts = node.nodes().get(name, {})
-    return facts.get("pid"), facts.get("restarts")
+def is_back(node: Node, whole: set[str], name: str, before: tuple[int, int]) -> bool:
+    """Whether all run again and ``name`` in another life, by one look at the tree."""
+    lives = node.lives(whole)
+    return lives is not None and lives[name] != before
 
 
 def reported_deaths(node: Node) -> set[str]:
@@ -62,15 +63,11 @@ def test_every_request_is_answered_while_each_part_of_the_tree_is_killed_in_turn
                 f"the tree is whole after the end of {name}",
             )
         for name in light_names(node.nodes()):
-            before = life_of(node, name)
+            lives = node.lives(whole)
+            assert lives is not None
             node.json("actor", "kill", name)
-            eventually(
-                lambda name=name, before=before: (  # type: ignore[misc]
-                    node.is_whole(whole) and life_of(node, name) != before
-                ),
-                5.0,
-                f"{name} is back",
-            )
+            back = partial(is_back, node, whole, name, lives[name])
+            eventually(back, 5.0, f"{name} is back")
             assert load.poll() is None, (node.folder / "load.err").read_text()
     finally:
         load.send_signal(signal.SIGINT)
