@@ -16,6 +16,8 @@ from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thespian.system import multiprocCommon
+
 if TYPE_CHECKING:
     from thespian.actors import ActorAddress
 
@@ -149,6 +151,23 @@ def guard_process() -> None:
     parent = parent_process()
     if parent is not None and os.getppid() != parent.pid:
         os._exit(1)  # the parent died between the fork and the line above
+
+
+def guard_logger() -> None:
+    """Make the process that Thespian's administrator starts for its log die with it, too.
+
+    It is no actor, so no host guards it; left over, it would hold our control socket and lock.
+    """
+    start_logger = multiprocCommon.startupASLogger
+    if getattr(start_logger, "is_guarded", False):
+        return
+
+    def start_guarded(*args: Any) -> None:
+        guard_process()
+        start_logger(*args)
+
+    start_guarded.is_guarded = True  # type: ignore[attr-defined]
+    multiprocCommon.startupASLogger = start_guarded
 
 
 def become_subreaper() -> None:

@@ -17,7 +17,7 @@ from supervision.errors import NodeError
 from supervision.inspect import names_like, process_node, walk
 from supervision.loopback import pin_to_loopback
 from supervision.messages import Report
-from supervision.process import ProcessSettings, become_subreaper
+from supervision.process import ProcessSettings, become_subreaper, guard_logger
 from supervision.trunk import Trunk
 from transport.control import ControlServer
 from transport.errors import ControlError
@@ -90,6 +90,7 @@ class Watchdog:
         """
         pin_to_loopback()
         become_subreaper()
+        guard_logger()
         signal.signal(signal.SIGTERM, self._terminated)
         signal.signal(signal.SIGINT, self._terminated)
         os.environ["THESPLOG_FILE"] = str(self._log_dir / "thespian.log")

@@ -241,6 +241,16 @@ def test_the_top_and_the_administrator_are_rebuilt_when_killed(family: Family) -
         assert alive == set()
 
 
+def test_nothing_is_left_when_watchdog_and_administrator_are_killed_at_one_instant(
+    family: Family,
+) -> None:
+    administrator = psutil.Process(family.pid("node")).ppid()
+    os.kill(administrator, signal.SIGKILL)
+    family.program.kill()
+    family.program.wait(5)
+    eventually(lambda: family.processes() == [], 3.0, "no process is left")
+
+
 def test_nothing_is_left_when_the_watchdog_is_killed(family: Family) -> None:
     assert len(family.processes()) > SIBLINGS + 4
     family.program.kill()
