@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from supervision.errors import NodeError
 from supervision.inspect import names_like, process_node, walk
 from supervision.loopback import pin_to_loopback
-from supervision.messages import Report
+from supervision.messages import Report, plain
 from supervision.process import ProcessSettings, become_subreaper, guard_logger
 from supervision.trunk import Trunk
 from transport.control import ControlServer
@@ -188,7 +188,7 @@ class Watchdog:
 
     def _cause_of_death(self) -> str:
         words = self._trunk.last_words
-        return f"the topmost process died{f': {words.reason}' if words is not None else ''}"
+        return f"the topmost process died{f': {plain(words.reason)}' if words is not None else ''}"
 
     def _handle(self, operation: str, args: dict[str, Any]) -> Any:
         """Serve one request of an operator.

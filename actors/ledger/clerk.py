@@ -174,10 +174,6 @@ class Clerk:
             _, lease_id = heapq.heappop(self._endings)
             self._close(self.leases[lease_id])
 
-    def next_ending_s(self) -> float | None:
-        """Return when the next lease closes, or None."""
-        return self._endings[0][0] if self._endings else None
-
     def take_changes(self) -> Changes:
         """Return the rows changed since the last call, to be written in one transaction."""
         changes = Changes(
