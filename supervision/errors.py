@@ -51,3 +51,7 @@ class Exit(SupervisionError):  # noqa: N818 - a way out, not always an error
 
 class NodeError(SupervisionError):
     """The node as a whole cannot start or has ended: the operator must act."""
+
+
+class OrderError(SupervisionError):
+    """An operator's order cannot be carried out; the text says why. Whoever gave it must act."""

@@ -15,12 +15,15 @@ import os
 import random
 import signal
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from thespian.actors import Actor, ActorAddress, ThespianWatch, WatchMessage
 
 from supervision.alarm import Alarm
 from supervision.cell import Cell, failure_reason
+from supervision.desk import serve
+from supervision.errors import OrderError
 from supervision.inspect import find, tree_of
 from supervision.keeper import Keeper, ProcessRecord, end_the_tree
 from supervision.messages import ChildDeclined, ChildFailed, ChildStarted
@@ -227,18 +230,20 @@ class Host(Actor):
         target, rest = find(self._root, order.path)
         if isinstance(target, ProcessRecord) and (rest or order.operation != "kill"):
             nested = rest[1:] if rest[:1] == (INNER,) else rest
-            self.send(target.address, Order(order.number, nested, order.operation, asker))
+            self.send(target.address, replace(order, path=nested, reply_to=asker))
             return
-        self.send(asker, OrderDone(order.number, self._obey(target, order)))
+        self.send(asker, self._obey(target, order))
 
-    def _obey(self, target: Ref | ProcessRecord | None, order: Order) -> str:
+    def _obey(self, target: Ref | ProcessRecord | None, order: Order) -> OrderDone:
         assert self._cell is not None
         assert self._keeper is not None
         if target is None:
-            return f"nothing lives at {'/'.join(order.path)}"
+            return OrderDone(order.number, f"nothing lives at {'/'.join(order.path)}")
         if isinstance(target, ProcessRecord):
             self._keeper.kill_process(target)
-            return ""
-        operation = getattr(self._cell, order.operation)
-        operation(target)
-        return ""
+            return OrderDone(order.number)
+        try:
+            result = serve(self._cell, target, order.operation, order.args)
+        except OrderError as error:
+            return OrderDone(order.number, str(error))
+        return OrderDone(order.number, result=result)

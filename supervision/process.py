@@ -11,7 +11,7 @@ import contextlib
 import ctypes
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,13 +118,14 @@ class Pong:
 class Order:
     """An operator's wish for the actor at ``path`` below the receiver.
 
-    The operation is ``kill``, ``suspend`` or ``resume``. The first receiver notes in ``reply_to``
-    whom it came from.
+    The operations stand in ``supervision.desk``; ``args`` and what comes back are plain data. The
+    first receiver notes in ``reply_to`` whom it came from.
     """
 
     number: int
     path: tuple[str, ...]
     operation: str
+    args: dict[str, Any] = field(default_factory=dict)
     reply_to: ActorAddress | None = None
 
 
@@ -134,6 +135,7 @@ class OrderDone:
 
     number: int
     error: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
 
 
 # -- hardening

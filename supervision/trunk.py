@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from thespian.actors import ActorAddress, ActorSystem, ActorSystemException
 
-from supervision.errors import NodeError
+from supervision.errors import NodeError, OrderError
 from supervision.host import Host
 from supervision.keeper import ProcessRecord
 from supervision.loopback import LOOPBACK, quiet_port
@@ -199,14 +199,25 @@ class Trunk:
         pong = self._await(Pong, limit_s, number, say=(self.record.address, Ping(number)))
         return pong.snapshot if pong is not None else None
 
-    def order(self, path: tuple[str, ...], operation: str, limit_s: float) -> str:
-        """Have ``operation`` done to the actor at ``path``; return what went wrong, or nothing."""
+    def order(
+        self, path: tuple[str, ...], operation: str, args: dict[str, Any], limit_s: float
+    ) -> dict[str, Any]:
+        """Have ``operation`` done to the actor at ``path``; return what it has to say.
+
+        Raises:
+            OrderError: It was not done, or nobody answered in time.
+        """
         if self.record is None:
-            return "there is no tree at the moment"
+            raise OrderError("there is no tree at the moment")
         number = next(self._numbers)
-        order = Order(number, path, operation)
+        order = Order(number, path, operation, args)
         done = self._await(OrderDone, limit_s, number, say=(self.record.address, order))
-        return done.error if done is not None else f"it did not answer within {limit_s} s"
+        if done is None:
+            raise OrderError(f"it did not answer within {limit_s} s")
+        if done.error:
+            raise OrderError(done.error)
+        result: dict[str, Any] = done.result
+        return result
 
     def stop(self, limit_s: float, gives_up: Callable[[], bool] = bool) -> None:
         """Ask the tree to end in order; returns when it has, after the limit, or on giving up.

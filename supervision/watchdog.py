@@ -14,9 +14,10 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from supervision.errors import NodeError
-from supervision.inspect import names_like, process_node, walk
+from supervision.inspect import process_node
 from supervision.loopback import pin_to_loopback
 from supervision.messages import Report, plain
+from supervision.operators import ORDER_LIMIT_S, Operators
 from supervision.process import ProcessSettings, become_subreaper, guard_logger
 from supervision.trunk import Trunk
 from transport.control import ControlServer
@@ -31,10 +32,8 @@ if TYPE_CHECKING:
 
 TICK_S = 0.25
 STOP_LIMIT_S = 15.0
-ORDER_LIMIT_S = 2.0
 REBUILDS = 20
 REBUILD_PERIOD_S = 60.0
-OPERATIONS = ("kill", "suspend", "resume")
 
 
 class Watchdog:
@@ -74,6 +73,8 @@ class Watchdog:
             spec, settings, log_dir=log_dir, clock=clock, reporter=reporter, admin_port=admin_port
         )
         self._control = ControlServer(control_socket)
+        self._operators = Operators(self._trunk, self.tree)
+        self._operators.offer(down=self._stop_node, status=self._status)
         self._report: Callable[[Report], None] = lambda _report: None
         self._state = "starting"
         self._stopping = False
@@ -131,7 +132,7 @@ class Watchdog:
         return self._stopping
 
     def _serves_operators(self) -> bool:
-        self._control.poll(self._handle)
+        self._control.poll(self._operators.handle)
         return False
 
     def _regrow(self, why: str) -> None:
@@ -171,7 +172,7 @@ class Watchdog:
         watched = [self._control.fileno(), self._trunk.record.pidfd]
         readable, _, _ = select.select(watched, [], [], TICK_S)
         if self._control.fileno() in readable and not self._trunk.is_gone():
-            self._control.poll(self._handle)
+            self._control.poll(self._operators.handle)
         if self._trunk.is_gone():
             self._regrow(self._cause_of_death())
         elif self._clock() - self._heard_s >= TICK_S and not self._answers():
@@ -190,24 +191,13 @@ class Watchdog:
         words = self._trunk.last_words
         return f"the topmost process died{f': {plain(words.reason)}' if words is not None else ''}"
 
-    def _handle(self, operation: str, args: dict[str, Any]) -> Any:
-        """Serve one request of an operator.
+    # -- what operators may ask of the node ------------------------------------------------------
 
-        Raises:
-            ControlError: What is asked cannot be done; the message says why.
-        """
-        if operation == "tree":
-            return self._tree()
-        if operation == "status":
-            return self._status()
-        if operation == "down":
-            self._stopping = True
-            return {"state": "stopping"}
-        if operation in OPERATIONS:
-            return self._order(operation, str(args.get("name", "")))
-        raise ControlError("unknown_operation", f"a node knows no operation {operation!r}")
+    def _stop_node(self, _args: dict[str, Any]) -> dict[str, Any]:
+        self._stopping = True
+        return {"state": "stopping"}
 
-    def _status(self) -> dict[str, Any]:
+    def _status(self, _args: dict[str, Any]) -> dict[str, Any]:
         return {
             "state": self._present_state(),
             "pid": os.getpid(),
@@ -219,7 +209,12 @@ class Watchdog:
     def _present_state(self) -> str:
         return "stopping" if self._stopping else self._state
 
-    def _tree(self) -> dict[str, Any]:
+    def tree(self) -> dict[str, Any]:
+        """Return the tree as ``bidwright tree -o json`` shows it.
+
+        Raises:
+            ControlError: There is none at the moment, or its top does not answer.
+        """
         if self._present_state() != "ready":
             raise ControlError("busy", f"the node is {self._present_state()}; try again later")
         snapshot = self._trunk.snapshot(ORDER_LIMIT_S)
@@ -237,26 +232,3 @@ class Watchdog:
             uptime_s=self._clock() - record.heard_s,
             last_error=self._last_error,
         )
-
-    def _order(self, operation: str, wanted: str) -> dict[str, Any]:
-        tree = self._tree()
-        found = names_like(tree, wanted)
-        if not found:
-            raise ControlError("not_found", f"no actor is called {wanted!r}; see `bidwright tree`")
-        if len(found) > 1:
-            raise ControlError(
-                "ambiguous", f"{wanted!r} may mean {', '.join(found)}; say more of the path"
-            )
-        node = next(node for node in walk(tree) if node["name"] == found[0])
-        if node["children"] and operation != "kill":
-            raise ControlError(
-                "refused", f"{found[0]} supervises others; {operation} one of those: it has no work"
-            )
-        path = tuple(found[0].split("/")[1:])
-        if not path and operation == "kill":
-            self._trunk.kill_top()
-            return {"name": found[0], "operation": operation}
-        problem = self._trunk.order(path, operation, ORDER_LIMIT_S)
-        if problem:
-            raise ControlError("failed", f"{found[0]}: {problem}")
-        return {"name": found[0], "operation": operation}

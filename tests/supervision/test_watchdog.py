@@ -11,7 +11,7 @@ import pytest
 from thespian.actors import ActorAddress, ActorSystemFailure
 
 from supervision import ChildSpec, Start, VirtualClock, trunk
-from supervision.errors import NodeError
+from supervision.errors import NodeError, OrderError
 from supervision.keeper import ProcessRecord
 from supervision.process import Booted, BootFailed, Born, Ended, OrderDone, Pong, ProcessSettings
 from supervision.trunk import LISTEN_S, Trunk
@@ -83,9 +83,13 @@ class FakeTrunk:
         child = {"name": "node/a", "children": []}
         return {**LIGHT, "children": [child]}
 
-    def order(self, path: tuple[str, ...], operation: str, limit_s: float) -> str:
+    def order(
+        self, path: tuple[str, ...], operation: str, args: dict[str, Any], limit_s: float
+    ) -> dict[str, Any]:
         self.orders.append((path, operation))
-        return "nothing lives at a" if operation == "resume" else ""
+        if operation == "resume":
+            raise OrderError("nothing lives at a")
+        return {}
 
     def kill_top(self) -> None:
         self.done.append("kill_top")
@@ -117,7 +121,7 @@ class Kennel:
         self.trunk.ends = partial(self.ask, "down")
 
     def ask(self, operation: str, **args: Any) -> Any:
-        return self.watchdog._handle(operation, args)
+        return self.watchdog._operators.handle(operation, args)
 
     def close(self) -> None:
         self.watchdog._control.close()
@@ -273,9 +277,10 @@ def test_a_late_answer_is_dropped_and_not_taken_for_the_next_one(
     late = Pong(2, {"late": True})
     system.incoming.extend([late, OrderDone(2), "noise", Pong(3, {"late": False})])
     assert made.snapshot(1.0) == {"late": False}
-    system.incoming.extend([Pong(3, {}), OrderDone(3, "old"), OrderDone(4, "as asked")])
-    assert made.order(("a",), "kill", 1.0) == "as asked"
-    assert made.order(("a",), "kill", LISTEN_S) == f"it did not answer within {LISTEN_S} s"
+    system.incoming.extend([Pong(3, {}), OrderDone(3, "old"), OrderDone(4, result={"as": "asked"})])
+    assert made.order(("a",), "kill", {}, 1.0) == {"as": "asked"}
+    with pytest.raises(OrderError, match="did not answer"):
+        made.order(("a",), "kill", {}, LISTEN_S)
 
 
 def test_patience_is_counted_in_turns_of_listening_and_errors_of_the_transport_are_silence(
