@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from config.errors import ConfigError
+from config.once import read_once
 
 Format = Literal["banner", "video", "native", "audio"]
 
@@ -128,7 +129,11 @@ def load_campaigns(path: Path | None = None) -> tuple[Campaign, ...]:
     Raises:
         ConfigError: The file cannot be read, or breaks a rule; the message names file and place.
     """
-    source = path or SAMPLE_CAMPAIGNS
+    return _read(path or SAMPLE_CAMPAIGNS)
+
+
+@read_once
+def _read(source: Path) -> tuple[Campaign, ...]:
     try:
         document = tomllib.loads(source.read_text(encoding="utf-8"))
         campaigns = msgspec.convert(document, _CampaignFile).campaigns

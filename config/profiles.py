@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from config.errors import ConfigError
+from config.once import read_once
 
 Vector = tuple[float, ...]
 
@@ -92,7 +93,11 @@ def load_default_profiles(path: Path | None = None) -> DefaultProfiles:
     Raises:
         ConfigError: The file cannot be read, or breaks a rule; the message names file and place.
     """
-    source = path or DEFAULT_PROFILES
+    return _read(path or DEFAULT_PROFILES)
+
+
+@read_once
+def _read(source: Path) -> DefaultProfiles:
     try:
         document = tomllib.loads(source.read_text(encoding="utf-8"))
         content = msgspec.convert(document, _ProfileFile)
