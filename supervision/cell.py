@@ -42,6 +42,7 @@ from supervision.waiting import Waiting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from supervision.faults import Faults
     from supervision.ports import ProcessPort
 
 BURST = 64
@@ -66,7 +67,12 @@ class Cell(Waiting, ExternalCalls):
             that is impossible.
         reporter: Takes supervisors' reports (structured logs).
         dead_letters: Messages that were sent to the dead.
+        birth_watchers: Who is called with each new actor; see ``supervision.taps``.
+        faults: The faults that somebody made on purpose; made when first needed.
     """
+
+    birth_watchers: tuple[Callable[[Ref], None], ...] = ()
+    faults: Faults | None = None
 
     def __init__(
         self,
@@ -171,13 +177,13 @@ class Cell(Waiting, ExternalCalls):
         """Keep all that comes for it waiting; only a request to stop, or a kill, is still heard."""
         if not ref.suspended:
             ref.suspended = True
-            self._pause_watch(ref)
+            self.pause_watch(ref)
 
     def resume(self, ref: Ref) -> None:
         """Serve what has been waiting."""
         if ref.suspended:
             ref.suspended = False
-            self._resume_watch(ref)
+            self.resume_watch(ref)
             ref.schedule()
 
     def end(self, ref: Ref, reason: Reason, detail: str = "") -> None:
@@ -316,6 +322,15 @@ class Cell(Waiting, ExternalCalls):
         ref.handled += burst - left
         if mailbox or ref.system:
             ref.schedule()
+
+    def hand(
+        self, ref: Ref, receive: Callable[[Any, Any], Any], message: Any, sender: Any
+    ) -> None:
+        """Have ``ref`` handle one message out of its turn, as if in its turn."""
+        try:
+            self._after(ref, receive(message, sender))
+        except Exception as error:  # noqa: BLE001 - any bug ends this actor, and only it
+            self.crash(ref, error)
 
     def _begin(self, ref: Ref) -> bool:
         """Run ``on_start`` once; false while the actor is not to be served any further."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from supervision.cell import Cell
+    from supervision.taps import Tap
 
 
 class Timer:
@@ -75,6 +76,7 @@ class Ref(ActorAddress):
     quiet = False
     children: dict[Ref, None] | None = None
     watched: frozenset[int] = frozenset()
+    taps: tuple[Tap, ...] = ()
     dropped = 0
     exit_reason: Any = None
     globalName: str | None = ""  # noqa: N815 - Thespian's name

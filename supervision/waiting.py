@@ -105,12 +105,13 @@ class Waiting:
             self.poller.watch(fd)
         ref.watched = filenos
 
-    def _pause_watch(self, ref: Ref) -> None:
-        """Look at no descriptor of a suspended actor: a readable one would keep the loop awake."""
+    def pause_watch(self, ref: Ref) -> None:
+        """Look at no descriptor of an actor that will not read: a readable one keeps the loop awake."""
         for fd in ref.watched:
             self.poller.unwatch(fd)
 
-    def _resume_watch(self, ref: Ref) -> None:
+    def resume_watch(self, ref: Ref) -> None:
+        """Look at its descriptors again."""
         for fd in ref.watched:
             self.poller.watch(fd)
 
