@@ -20,17 +20,18 @@ import json
 import os
 import platform
 import select
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.nodes import own_node
 from cli.play import lanes
 from cli.play.answers import no_bid_reason
 from cli.play.summary import percentile
@@ -173,40 +174,6 @@ def echo_process() -> Iterator[str]:
             process.kill()
 
 
-@contextlib.contextmanager
-def node(bidders: int) -> Iterator[list[str]]:
-    """Run a node in a folder and on ports of its own; yields the addresses of its gateways."""
-    port, event_port = free_ports(bidders), free_ports(bidders)
-    command = [str(Path(sys.executable).with_name("bidwright"))]
-    if not Path(command[0]).exists():
-        command = [sys.executable, "-m", "cli.main"]
-    with tempfile.TemporaryDirectory(prefix="bidwright-bench-") as folder:
-        here = ["--data-dir", folder]
-        ports = ["--set", f"gateway.port={port}", "--set", f"gateway.event_port={event_port}"]
-        ports += ["--set", "edge.enabled=false"]
-        up = [*command, "up", "--detach", "--bidders", str(bidders), *here, *ports]
-        subprocess.run(up, check=True)
-        try:
-            yield [f"tcp://127.0.0.1:{port + index}" for index in range(bidders)]
-        finally:
-            subprocess.run([*command, "down", "--force", *here], check=False)
-
-
-def free_ports(count: int) -> int:
-    """Return the first of ``count`` ports in a row that nobody listens on."""
-    with contextlib.ExitStack() as held:
-        while True:
-            first = held.enter_context(socket.socket())
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            try:
-                for offset in range(1, count):
-                    held.enter_context(socket.socket()).bind(("127.0.0.1", port + offset))
-            except OSError:
-                continue
-            return port
-
-
 def measure(options: argparse.Namespace, echo_url: str, node_urls: Sequence[str]) -> dict[str, Any]:
     """Take all measurements and return them as JSON-able data."""
     traffic = Traffic(options.seed)
@@ -301,8 +268,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.serve_echo:
         echo_forever()
-    with echo_process() as echo_url, node(options.bidders) as node_urls:
-        found = measure(options, echo_url, node_urls)
+    with echo_process() as echo_url, own_node(options.bidders) as node:
+        found = measure(options, echo_url, node.gateway_urls)
     if not found["open_loop"]["answers"]:
         sys.exit("the node answered no request in the open loop")
     print_report(found)
