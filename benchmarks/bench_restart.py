@@ -175,7 +175,7 @@ def healthy(port: int) -> Probe:
 
     def ask() -> bool:
         with contextlib.suppress(URLError, OSError):
-            return urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1.0).status == 200
+            return bool(urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1.0).status == 200)
         return False
 
     return ask
