@@ -2,15 +2,15 @@
 
 Same promises, same bounds, same descriptors (eventfds), but one thread, no sockets, and every step
 happens at once and in a fixed order, so a run can be repeated exactly. A ``MemoryHub`` is a world
-of its own: links of different hubs never meet.
+of its own: links of different hubs never meet. What lies between links is a ``transport.wire``,
+perfect unless another one is handed in.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 from collections import deque
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from transport.errors import LinkError
 from transport.frames import (
@@ -24,6 +24,12 @@ from transport.frames import (
     ServerLink,
     SubscriberLink,
 )
+from transport.wire import EventSignal, Pipe, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from transport.wire import FrameKind, Signal
 
 QUEUE_FRAMES = 8192
 
@@ -32,42 +38,16 @@ _SCHEMES = ("tcp://", "ipc://", "inproc://", "memory://")
 _REQUEST_BIT = 0x8000_0000
 
 
-class _Signal:
-    """A descriptor that is readable while set."""
-
-    def __init__(self) -> None:
-        self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._closed = False
-
-    def add(self) -> None:
-        """Make it readable."""
-        if not self._closed:
-            os.eventfd_write(self.descriptor, 1)
-
-    def take(self) -> int:
-        """Make it unreadable, and return how often ``add`` was called."""
-        try:
-            return os.eventfd_read(self.descriptor)
-        except BlockingIOError:
-            return 0
-
-    def close(self) -> None:
-        """Free the descriptor. Again is harmless."""
-        if not self._closed:
-            self._closed = True
-            os.close(self.descriptor)
-
-    def __del__(self) -> None:
-        self.close()
-
-
 class _Queue(Generic[_T]):
     """A bounded queue whose descriptor is readable while it holds something."""
 
-    def __init__(self) -> None:
+    def __init__(self, signal: Signal) -> None:
         self._items: deque[_T] = deque()
-        self.signal = _Signal()
+        self.signal = signal
         self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._items)
 
     def put(self, item: _T) -> bool:
         """Append ``item``; False when full or closed."""
@@ -95,11 +75,20 @@ class _Queue(Generic[_T]):
 
 
 class MemoryHub:
-    """A world in which memory links find each other by address; a ``LinkFactory``."""
+    """A world in which memory links find each other by address; a ``LinkFactory``.
 
-    def __init__(self) -> None:
-        self._listeners: dict[str, MemoryServer | MemoryPublisher] = {}
-        self._dialers: list[tuple[str, MemoryClient | MemorySubscriber]] = []
+    Args:
+        wire: What lies between links.
+        signals: Makes what a link says with that something has come.
+    """
+
+    def __init__(
+        self, wire: Wire | None = None, signals: Callable[[], Signal] = EventSignal
+    ) -> None:
+        self.wire = wire or Wire()
+        self.signals = signals
+        self._listeners: dict[str, _Listener] = {}
+        self._dialers: list[tuple[str, _Dialer]] = []
         self._numbers = itertools.count(1)
 
     def server(self, recv_max_bytes: int = MAX_FRAME_BYTES) -> MemoryServer:
@@ -118,39 +107,62 @@ class MemoryHub:
         """See ``LinkFactory.subscriber``."""
         return MemorySubscriber(self, recv_max_bytes)
 
-    def number(self) -> int:
-        """Return a number that no other call got."""
-        return next(self._numbers)
-
-    def bind(self, url: str, listener: MemoryServer | MemoryPublisher) -> str:
+    def bind(self, url: str, listener: _Listener) -> str:
         """Give ``url`` to ``listener`` and connect whoever dials it."""
         _require_address(url)
         if url.startswith("tcp") and url.endswith(":0"):
-            url = f"{url[:-1]}{40000 + self.number()}"
+            url = f"{url[:-1]}{40000 + next(self._numbers)}"
         if url in self._listeners:
             raise LinkError(f"cannot listen on {url}: address in use")
         self._listeners[url] = listener
         for dialed, dialer in list(self._dialers):
             if dialed == url:
-                dialer.meet(listener)
+                self._introduce(url, dialer)
         return url
 
-    def unbind(self, listener: MemoryServer | MemoryPublisher) -> None:
+    def unbind(self, listener: _Listener) -> None:
         """Free the addresses of ``listener``."""
         self._listeners = {
             u: found for u, found in self._listeners.items() if found is not listener
         }
 
-    def register(self, url: str, dialer: MemoryClient | MemorySubscriber) -> None:
+    def register(self, url: str, dialer: _Dialer) -> None:
         """Connect ``dialer`` to ``url``, now or whenever someone listens there."""
         _require_address(url)
         self._dialers.append((url, dialer))
         if url in self._listeners:
-            dialer.meet(self._listeners[url])
+            self._introduce(url, dialer)
 
-    def forget(self, dialer: MemoryClient | MemorySubscriber) -> None:
+    def forget(self, dialer: _Dialer) -> None:
         """Stop connecting ``dialer``."""
         self._dialers = [(url, found) for url, found in self._dialers if found is not dialer]
+
+    def pipes(self) -> list[Pipe]:
+        """Return every connection there is, the oldest first."""
+        found = {pipe.number: pipe for _, dialer in self._dialers for pipe in dialer.pipes.values()}
+        return [found[number] for number in sorted(found)]
+
+    def cut(self, pipe: Pipe) -> None:
+        """Break a connection; its ends meet again as soon as the wire lets them."""
+        pipe.listener.lose(pipe)
+        pipe.dialer.lose(pipe)
+        if self._listeners.get(pipe.url) is pipe.listener:
+            self._introduce(pipe.url, pipe.dialer)
+
+    def _introduce(self, url: str, dialer: _Dialer) -> None:
+        """Connect two ends that belong together, if both are still there by then."""
+        listener = self._listeners[url]
+        if not isinstance(listener, dialer.peers):
+            return
+        pipe = Pipe(next(self._numbers), url, dialer, listener)
+
+        def meet() -> None:
+            is_dialed = any(known == url and found is dialer for known, found in self._dialers)
+            if is_dialed and self._listeners.get(url) is listener:
+                listener.meet(pipe)
+                dialer.meet(pipe)
+
+        self.wire.connect(pipe, meet)
 
 
 def _require_address(url: str) -> None:
@@ -158,18 +170,73 @@ def _require_address(url: str) -> None:
         raise LinkError(f"cannot use {url!r}: it must start with one of {', '.join(_SCHEMES)}")
 
 
-class MemoryServer(ServerLink):
-    """The twin of ``NngServer``."""
+class _End:
+    """One end of connections; knows its pipes by number, the oldest first."""
 
-    def __init__(self, hub: MemoryHub, recv_max_bytes: int) -> None:
-        self.recv_max_bytes = recv_max_bytes
-        self.clients: dict[int, MemoryClient] = {}
-        self.requests: _Queue[Received] = _Queue()
+    def __init__(self, hub: MemoryHub) -> None:
+        self.pipes: dict[int, Pipe] = {}
         self._hub = hub
+
+    def meet(self, pipe: Pipe) -> None:
+        """Take a new connection in."""
+        self.pipes[pipe.number] = pipe
+
+    def lose(self, pipe: Pipe) -> None:
+        """Note that a connection is gone; again is harmless."""
+        self.pipes.pop(pipe.number, None)
+
+    def carry(self, pipe: Pipe, kind: FrameKind, put: Callable[[], bool]) -> bool:
+        """Send a frame; what is on its way when its connection breaks is lost with it."""
+
+        def arrive() -> bool:
+            return pipe.number in pipe.dialer.pipes and pipe.number in pipe.listener.pipes and put()
+
+        return self._hub.wire.carry(pipe, kind, arrive)
+
+
+class _Listener(_End):
+    """The end that has an address."""
 
     def listen(self, url: str) -> str:
         """See ``ServerLink.listen``."""
         return self._hub.bind(url, self)
+
+    def leave(self) -> None:
+        """Free the addresses and break all connections."""
+        self._hub.unbind(self)
+        for pipe in list(self.pipes.values()):
+            self.lose(pipe)
+            pipe.dialer.lose(pipe)
+
+
+class _Dialer(_End):
+    """The end that looks for an address.
+
+    Attributes:
+        peers: The class of listeners that it can talk to.
+    """
+
+    peers: type[_Listener]
+
+    def dial(self, url: str) -> None:
+        """See ``ClientLink.dial``."""
+        self._hub.register(url, self)
+
+    def leave(self) -> None:
+        """Look for nobody any more and break all connections."""
+        self._hub.forget(self)
+        for pipe in self.pipes.values():
+            pipe.listener.lose(pipe)
+        self.pipes.clear()
+
+
+class MemoryServer(_Listener, ServerLink):
+    """The twin of ``NngServer``."""
+
+    def __init__(self, hub: MemoryHub, recv_max_bytes: int) -> None:
+        super().__init__(hub)
+        self.recv_max_bytes = recv_max_bytes
+        self.requests: _Queue[Received] = _Queue(hub.signals())
 
     def fileno(self) -> int:
         """See ``ServerLink.fileno``."""
@@ -181,39 +248,42 @@ class MemoryServer(ServerLink):
 
     def reply(self, header: bytes, body: bytes) -> bool:
         """See ``ServerLink.reply``."""
-        client = self.clients.get(int.from_bytes(header[:4], "big"))
-        if client is None:
+        pipe = self.pipes.get(int.from_bytes(header[:4], "big"))
+        if pipe is None:
             return False
-        return client.take_reply(self, int.from_bytes(header[4:8], "big"), body)
+        client: MemoryClient = pipe.dialer
+        request_id = int.from_bytes(header[4:8], "big") & MAX_REQUEST_ID
+        return self.carry(pipe, "reply", lambda: client.take(pipe, Reply(request_id, body)))
+
+    def take(self, pipe: Pipe, received: Received) -> bool:
+        """Queue a request; one that is too large costs the connection."""
+        if len(received.body) > self.recv_max_bytes:
+            self._hub.cut(pipe)
+            return True
+        return self.requests.put(received)
 
     def close(self) -> None:
         """See ``ServerLink.close``."""
-        self._hub.unbind(self)
-        for pipe, client in list(self.clients.items()):
-            client.part(pipe)
-        self.clients.clear()
+        self.leave()
         self.requests.close()
 
 
-class MemoryClient(ClientLink):
+class MemoryClient(_Dialer, ClientLink):
     """The twin of ``NngClient``; spreads requests over its peers in turn."""
 
-    def __init__(self, hub: MemoryHub, recv_max_bytes: int) -> None:
-        self._hub = hub
-        self._recv_max_bytes = recv_max_bytes
-        self._peers: dict[int, MemoryServer] = {}
-        self._turn = 0
-        self._replies: _Queue[Reply] = _Queue()
-        self._changes = _Signal()
+    peers = MemoryServer
 
-    def dial(self, url: str) -> None:
-        """See ``ClientLink.dial``."""
-        self._hub.register(url, self)
+    def __init__(self, hub: MemoryHub, recv_max_bytes: int) -> None:
+        super().__init__(hub)
+        self._recv_max_bytes = recv_max_bytes
+        self._turn = 0
+        self._replies: _Queue[Reply] = _Queue(hub.signals())
+        self._changes = hub.signals()
 
     @property
     def connected(self) -> bool:
         """See ``ClientLink.connected``."""
-        return bool(self._peers)
+        return bool(self.pipes)
 
     def fileno(self) -> int:
         """See ``ClientLink.fileno``."""
@@ -229,17 +299,13 @@ class MemoryClient(ClientLink):
 
     def send(self, request_id: int, body: bytes) -> bool:
         """See ``ClientLink.send``."""
-        if not self._peers:
+        if not self.pipes:
             return False
-        pipes = list(self._peers)
         self._turn += 1
-        pipe = pipes[self._turn % len(pipes)]
-        server = self._peers[pipe]
-        if len(body) > server.recv_max_bytes:
-            self._reconnect(server)
-            return True
-        header = pipe.to_bytes(4, "big") + (request_id | _REQUEST_BIT).to_bytes(4, "big")
-        return server.requests.put(Received(header, body))
+        pipe = list(self.pipes.values())[self._turn % len(self.pipes)]
+        server: MemoryServer = pipe.listener
+        header = pipe.number.to_bytes(4, "big") + (request_id | _REQUEST_BIT).to_bytes(4, "big")
+        return self.carry(pipe, "request", lambda: server.take(pipe, Received(header, body)))
 
     def drain(self, limit: int) -> list[Reply]:
         """See ``ClientLink.drain``."""
@@ -247,80 +313,61 @@ class MemoryClient(ClientLink):
 
     def close(self) -> None:
         """See ``ClientLink.close``."""
-        self._hub.forget(self)
-        for pipe, server in self._peers.items():
-            server.clients.pop(pipe, None)
-        self._peers.clear()
+        self.leave()
         self._replies.close()
         self._changes.close()
 
-    def meet(self, listener: MemoryServer | MemoryPublisher) -> None:
-        """Connect to a server that listens where we dial."""
-        if isinstance(listener, MemoryServer):
-            pipe = self._hub.number()
-            self._peers[pipe] = listener
-            listener.clients[pipe] = self
+    def meet(self, pipe: Pipe) -> None:
+        """Take a new connection in, and say so."""
+        super().meet(pipe)
+        self._changes.add()
+
+    def lose(self, pipe: Pipe) -> None:
+        """Note that a connection is gone, and say so."""
+        if pipe.number in self.pipes:
+            super().lose(pipe)
             self._changes.add()
 
-    def part(self, pipe: int) -> None:
-        """Note that the server behind ``pipe`` has gone."""
-        if self._peers.pop(pipe, None) is not None:
-            self._changes.add()
-
-    def take_reply(self, server: MemoryServer, request_word: int, body: bytes) -> bool:
-        """Queue an answer of ``server``; one that is too large costs the connection."""
-        if len(body) > self._recv_max_bytes:
-            self._reconnect(server)
+    def take(self, pipe: Pipe, reply: Reply) -> bool:
+        """Queue an answer; one that is too large costs the connection."""
+        if len(reply.body) > self._recv_max_bytes:
+            self._hub.cut(pipe)
             return True
-        return self._replies.put(Reply(request_word & MAX_REQUEST_ID, body))
-
-    def _reconnect(self, server: MemoryServer) -> None:
-        """Lose the connection to ``server`` and get a new one, as nng does for large messages."""
-        for pipe in [pipe for pipe, peer in self._peers.items() if peer is server]:
-            server.clients.pop(pipe, None)
-            self.part(pipe)
-            self.meet(server)
+        return self._replies.put(reply)
 
 
-class MemoryPublisher(PublisherLink):
+class MemoryPublisher(_Listener, PublisherLink):
     """The twin of ``NngPublisher``."""
 
     def __init__(self, hub: MemoryHub) -> None:
-        self.subscribers: list[MemorySubscriber] = []
-        self._hub = hub
+        super().__init__(hub)
         self._closed = False
-
-    def listen(self, url: str) -> str:
-        """See ``PublisherLink.listen``."""
-        return self._hub.bind(url, self)
 
     def publish(self, topic: bytes, body: bytes) -> bool:
         """See ``PublisherLink.publish``."""
         if self._closed:
             return False
-        for subscriber in self.subscribers:
-            subscriber.offer(topic, body)
+        for pipe in list(self.pipes.values()):
+            offer = pipe.dialer.offer
+            self.carry(pipe, "published", lambda offer=offer: offer(topic, body))  # type: ignore[misc]
         return True
 
     def close(self) -> None:
         """See ``PublisherLink.close``."""
         self._closed = True
-        self._hub.unbind(self)
-        self.subscribers.clear()
+        self.leave()
 
 
-class MemorySubscriber(SubscriberLink):
+class MemorySubscriber(_Dialer, SubscriberLink):
     """The twin of ``NngSubscriber``."""
 
+    peers = MemoryPublisher
+
     def __init__(self, hub: MemoryHub, recv_max_bytes: int) -> None:
-        self._hub = hub
+        super().__init__(hub)
         self._recv_max_bytes = recv_max_bytes
         self._prefixes: tuple[bytes, ...] = ()
-        self._frames: _Queue[Published] = _Queue()
-
-    def dial(self, url: str) -> None:
-        """See ``SubscriberLink.dial``."""
-        self._hub.register(url, self)
+        self._frames: _Queue[Published] = _Queue(hub.signals())
 
     def subscribe(self, prefix: bytes) -> None:
         """See ``SubscriberLink.subscribe``."""
@@ -336,15 +383,10 @@ class MemorySubscriber(SubscriberLink):
 
     def close(self) -> None:
         """See ``SubscriberLink.close``."""
-        self._hub.forget(self)
+        self.leave()
         self._frames.close()
 
-    def meet(self, listener: MemoryServer | MemoryPublisher) -> None:
-        """Connect to a publisher that listens where we dial."""
-        if isinstance(listener, MemoryPublisher):
-            listener.subscribers.append(self)
-
-    def offer(self, topic: bytes, body: bytes) -> None:
+    def offer(self, topic: bytes, body: bytes) -> bool:
         """Keep a frame that we subscribed to, if there is room."""
-        if topic.startswith(self._prefixes) and len(body) <= self._recv_max_bytes:
-            self._frames.put(Published(topic, body))
+        wanted = topic.startswith(self._prefixes) and len(body) <= self._recv_max_bytes
+        return wanted and self._frames.put(Published(topic, body))

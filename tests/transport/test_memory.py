@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tests.transport.conftest import readable
 from transport.frames import Published, Reply
 from transport.memory import QUEUE_FRAMES, MemoryHub
+from transport.wire import FrameKind, Pipe, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 URL = "memory://here"
+
+
+class SlowWire(Wire):
+    """Keeps everything back until it is told to deliver."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], object]] = []
+
+    def carry(self, pipe: Pipe, kind: FrameKind, arrive: Callable[[], bool]) -> bool:
+        self.waiting.append(arrive)
+        return True
+
+    def connect(self, pipe: Pipe, meet: Callable[[], None]) -> None:
+        self.waiting.append(meet)
+
+    def deliver(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for happen in waiting:
+            happen()
 
 
 def test_links_of_two_hubs_never_meet() -> None:
@@ -82,3 +107,46 @@ def test_a_closed_publisher_publishes_to_nobody() -> None:
     publisher.listen(URL)
     publisher.close()
     assert not publisher.publish(b"t", b"x")
+
+
+def test_what_is_on_its_way_when_its_connection_breaks_is_lost() -> None:
+    wire = SlowWire()
+    hub = MemoryHub(wire)
+    server, client = hub.server(), hub.client()
+    server.listen(URL)
+    client.dial(URL)
+    wire.deliver()
+    assert client.send(1, b"lost")
+    [pipe] = hub.pipes()
+    hub.cut(pipe)
+    assert not hub.pipes()
+    wire.deliver()
+    assert hub.pipes()
+    assert server.drain(9) == []
+    assert client.take_changes() == 3  # come, gone, come again
+    client.send(2, b"kept")
+    wire.deliver()
+    assert [received.body for received in server.drain(9)] == [b"kept"]
+
+
+def test_ends_that_have_gone_before_they_could_meet_do_not() -> None:
+    wire = SlowWire()
+    hub = MemoryHub(wire)
+    server, client = hub.server(), hub.client()
+    server.listen(URL)
+    client.dial(URL)
+    server.close()
+    heir = hub.server()
+    heir.listen(URL)
+    wire.deliver()
+    assert [pipe.listener for pipe in hub.pipes()] == [heir]
+
+
+def test_a_publisher_forgets_a_subscriber_that_has_gone() -> None:
+    hub = MemoryHub()
+    publisher, subscriber = hub.publisher(), hub.subscriber()
+    publisher.listen(URL)
+    subscriber.dial(URL)
+    assert publisher.pipes
+    subscriber.close()
+    assert not publisher.pipes
