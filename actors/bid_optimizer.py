@@ -15,6 +15,7 @@ from supervision import LightActor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actors.metering import Account
     from supervision.ref import Ref
 
 
@@ -30,9 +31,11 @@ class BidOptimizer(LightActor):
 
     Args:
         load: Makes the pricing; called at each start.
+        account: What others know of it.
     """
 
-    def __init__(self, load: Callable[[], Pricing]) -> None:
+    def __init__(self, load: Callable[[], Pricing], account: Account = dict) -> None:
+        self._account = account
         self._pricing = load()
         self._priced = 0
         self._refused = 0
@@ -54,4 +57,5 @@ class BidOptimizer(LightActor):
             "priced": self._priced,
             "not_worth_it": self._refused,
             "offered_micros": self._offered_micros,
+            **self._account(),
         }

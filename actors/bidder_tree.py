@@ -170,7 +170,7 @@ class _Bidder:
         self._world = world
         self._campaigns = campaigns
         self._name = f"bidder-{index}"
-        self._meter = Meter(world.metrics)
+        self._meter = Meter(world.metrics, world.monotonic)
         self._seed = (settings.node.seed or int(world.unix_clock())) * MAX_BIDDERS + index
         self._defaults = DefaultVectors(load_default_profiles(settings.node.profile_file))
 
@@ -235,12 +235,12 @@ class _Bidder:
             profiler.cache_users, profiler.max_events, profiler.refresh_events
         )
         return (
-            self._worker("fraud-detector", FraudDetector, FraudRules()),
-            self._worker("user-profiler", UserProfiler, options, self._defaults),
+            self._agent("fraud-detector", FraudDetector, FraudRules()),
+            self._agent("user-profiler", UserProfiler, options, self._defaults),
             self._budget_manager(),
-            self._worker("creative-selector", CreativeSelector, self._load_selector),
-            self._worker("bid-optimizer", BidOptimizer, self._load_pricing),
-            self._worker(
+            self._agent("creative-selector", CreativeSelector, self._load_selector),
+            self._agent("bid-optimizer", BidOptimizer, self._load_pricing),
+            self._agent(
                 "oversight",
                 Oversight,
                 OversightRules(),
@@ -249,10 +249,15 @@ class _Bidder:
             ),
         )
 
+    def _agent(self, name: str, factory: Callable[..., Any], *args: Any, **more: Any) -> ChildSpec:
+        """A worker whose answers the meter times."""
+        account = partial(self._meter.agent_account, name)
+        return self._worker(name, factory, *args, account=account, **more)
+
     def _budget_manager(self) -> ChildSpec:
         money = self._settings.money
         active = [campaign for campaign in self._campaigns if campaign.active]
-        return self._worker(
+        return self._agent(
             "budget-manager",
             BudgetManager,
             WalletTerms(lease_s=money.lease_s, lease_micros=money.lease_micros),

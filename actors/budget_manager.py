@@ -44,6 +44,7 @@ from transport.money import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from actors.metering import Account
     from config.campaigns import Campaign
     from supervision.clock import Clock
     from supervision.ref import Ref
@@ -101,7 +102,7 @@ class BudgetManager(LightActor):
         campaign_ids: Campaigns to lease from at the start, before anyone asks.
         flights: Start and end of campaigns, for ``BudgetView.elapsed_fraction``.
         wall_clock: Unix seconds; only needed with ``flights``.
-        incarnation: Unique name of this life; made up when empty.
+        account: What others know of it.
     """
 
     def __init__(
@@ -112,10 +113,11 @@ class BudgetManager(LightActor):
         *,
         flights: Mapping[str, Flight] | None = None,
         wall_clock: Clock | None = None,
-        incarnation: str = "",
+        account: Account = dict,
     ) -> None:
         super().__init__()
-        self._wallet = Wallet(terms, bidder, incarnation or secrets.token_hex(6))
+        self._account = account
+        self._wallet = Wallet(terms, bidder, secrets.token_hex(6))
         self._campaign_ids = tuple(campaign_ids)
         self._flights = flights or {}
         self._wall_clock = wall_clock
@@ -152,6 +154,7 @@ class BudgetManager(LightActor):
             "reservations": sum(len(lease.reserved) for lease in leases),
             "expired": self._wallet.expired,
             "held_micros": held,
+            **self._account(),
         }
 
     def receiveMessage(self, message: Any, sender: Any) -> None:

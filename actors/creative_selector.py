@@ -20,6 +20,7 @@ from supervision import LightActor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actors.metering import Account
     from models.selector.thompson import ThompsonSelector
     from supervision.ref import Ref
 
@@ -36,9 +37,11 @@ class CreativeSelector(LightActor):
 
     Args:
         load: Makes the selector; called at each start, because a selector changes as it learns.
+        account: What others know of it.
     """
 
-    def __init__(self, load: Callable[[], ThompsonSelector]) -> None:
+    def __init__(self, load: Callable[[], ThompsonSelector], account: Account = dict) -> None:
+        self._account = account
         self._selector = load()
         self._pending: OrderedDict[str, tuple[float, Observation]] = OrderedDict()
         self._learnt = 0
@@ -58,6 +61,7 @@ class CreativeSelector(LightActor):
             "clicks": self._clicks,
             "pending": len(self._pending),
             "version": self._selector.version,
+            **self._account(),
         }
 
     def receiveMessage(self, message: Any, sender: Ref) -> None:

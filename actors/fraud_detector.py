@@ -13,6 +13,7 @@ from models.fraud import RecentCounts, source_of
 from supervision import LightActor
 
 if TYPE_CHECKING:
+    from actors.metering import Account
     from models.fraud import FraudRules
     from supervision.ref import Ref
 
@@ -24,11 +25,17 @@ class FraudDetector(LightActor):
         rules: What counts as a sign of invalid traffic.
         window_s: Over how long requests of one source are counted.
         max_sources: Sources counted at most.
+        account: What others know of it.
     """
 
     def __init__(
-        self, rules: FraudRules, window_s: float = 60.0, max_sources: int = 50_000
+        self,
+        rules: FraudRules,
+        window_s: float = 60.0,
+        max_sources: int = 50_000,
+        account: Account = dict,
     ) -> None:
+        self._account = account
         self._rules = rules
         self._counts = RecentCounts(window_s, max_sources)
         self._judged = 0
@@ -49,4 +56,4 @@ class FraudDetector(LightActor):
 
     def describe(self) -> dict[str, Any]:
         """Tell how much was judged and refused."""
-        return {"judged": self._judged, "refused": self._refused}
+        return {"judged": self._judged, "refused": self._refused, **self._account()}

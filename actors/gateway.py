@@ -155,6 +155,7 @@ class Gateway(LightActor):
             "urls": list(self._kit.urls),
             "in_flight": len(self._jobs),
             "remembered": len(self._memory),
+            **self._kit.meter.gateway_account(),
         }
 
     def receiveMessage(self, message: Any, sender: Ref) -> Any:
@@ -310,6 +311,7 @@ class Gateway(LightActor):
         done, self._done = self._done, []
         logged = self._write(done)
         assert self._server is not None
+        self._time(done)
         for pending, answer in done:
             if not logged and any(each.bid is not None for each in pending.decided):
                 self._answer_unlogged(pending)
@@ -318,6 +320,13 @@ class Gateway(LightActor):
             self._memory.keep(pending.body, answer)
             for header in pending.headers:
                 self._server.reply(header, answer)
+
+    def _time(self, done: list[tuple[Pending, bytes]]) -> None:
+        meter, now_s = self._kit.meter, self.cell.clock()
+        for pending, _answer in done:
+            left_s = pending.deadline_s - now_s
+            meter.answer_ms.append(1000.0 * (pending.admitted.time_s - left_s))
+            meter.late += left_s < 0.0
 
     def _write(self, done: list[tuple[Pending, bytes]]) -> bool:
         assert self._log is not None

@@ -12,6 +12,7 @@ from actors.messages import Clear, Cleared
 from supervision import LightActor
 
 if TYPE_CHECKING:
+    from actors.metering import Account
     from models.oversight import OversightRules
     from supervision.ref import Ref
 
@@ -25,11 +26,17 @@ class Oversight(LightActor):
         rules: What may not happen.
         price_cap_micros: No bid is above it.
         unvetted_cap_micros: No bid on traffic that could not be vetted is above it.
+        account: What others know of it.
     """
 
     def __init__(
-        self, rules: OversightRules, price_cap_micros: int, unvetted_cap_micros: int
+        self,
+        rules: OversightRules,
+        price_cap_micros: int,
+        unvetted_cap_micros: int,
+        account: Account = dict,
     ) -> None:
+        self._account = account
         self._rules = rules
         self._caps = (unvetted_cap_micros, price_cap_micros)
         self._cleared = 0
@@ -52,4 +59,4 @@ class Oversight(LightActor):
 
     def describe(self) -> dict[str, Any]:
         """Tell how much was cleared, and what was vetoed why."""
-        return {"cleared": self._cleared, "vetoes": dict(self._vetoes)}
+        return {"cleared": self._cleared, "vetoes": dict(self._vetoes), **self._account()}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from actors.default_vectors import DefaultVectors
+    from actors.metering import Account
     from models.opportunity import Opportunity
     from supervision.ref import Ref
 
@@ -66,9 +67,13 @@ class UserProfiler(LightActor):
     Args:
         options: How much is remembered.
         defaults: Default profiles by segment.
+        account: What others know of it.
     """
 
-    def __init__(self, options: ProfilerOptions, defaults: DefaultVectors) -> None:
+    def __init__(
+        self, options: ProfilerOptions, defaults: DefaultVectors, account: Account = dict
+    ) -> None:
+        self._account = account
         self._options = options
         self._defaults = defaults
         self._users = UserMemory(options.cache_users, options.max_events)
@@ -84,7 +89,12 @@ class UserProfiler(LightActor):
 
     def describe(self) -> dict[str, Any]:
         """Tell where vectors came from."""
-        return {"users": len(self._users), "waiting": len(self._waiting), **self._counts}
+        return {
+            "users": len(self._users),
+            "waiting": len(self._waiting),
+            **self._counts,
+            **self._account(),
+        }
 
     def receiveMessage(self, message: Any, sender: Ref) -> None:
         """Answer a question, or hear of vectors and events."""

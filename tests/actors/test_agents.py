@@ -29,6 +29,7 @@ from models.fraud import FraudRules
 from models.oversight import OversightRules
 from models.registry import weights_folder
 from models.selector.thompson import Choice
+from supervision import VirtualClock
 from tests.actors.cells import World
 from tests.actors.samples import VECTOR, candidate, opportunity
 from transport.metrics import MemoryMetrics
@@ -217,7 +218,7 @@ def test_every_reason_has_a_number_for_the_exchange(reason: str, nbr: int) -> No
 
 def test_counters_are_handed_over_once_and_under_safe_bounds() -> None:
     metrics = MemoryMetrics()
-    meter = Meter(metrics)
+    meter = Meter(metrics, VirtualClock(1_000.0))
     meter.requests = 3
     meter.no_bid("vetoed:blocked_category")
     meter.event("win")

@@ -46,7 +46,7 @@ class Bench:
         self.ledger, self.ledger_ref = world.probe("link-ledger", rule=book)
         self.log = Log()
         self.metrics = MemoryMetrics()
-        self.meter = Meter(self.metrics)
+        self.meter = Meter(self.metrics, world.clock)
         self.bus, self.bus_ref = world.probe(hears=(Released, Settled, Feedback, Win, Click))
         kit = DeskKit(
             bidder="b",

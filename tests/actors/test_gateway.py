@@ -130,7 +130,7 @@ class Bench:
             secret=SECRET,
             open_log=lambda: self.log,  # type: ignore[arg-type,return-value]
             unix_clock=world.unix_clock,
-            meter=Meter(self.metrics),
+            meter=Meter(self.metrics, world.clock),
             journal=Journal(self.lines, world.cell.clock),  # type: ignore[arg-type]
             flush_metrics_s=0.5,
         )
@@ -472,6 +472,26 @@ def test_what_happened_is_counted() -> None:
     assert counters["agent.oversight.clear.live"] == 1
     assert len(bench.metrics.timings_ms["agent.oversight.clear.ms"]) == 1
     assert bench.metrics.gauges["agent.oversight.queue"] == 0
+
+
+def test_the_gateway_tells_how_long_answers_took_and_which_were_late_or_shed() -> None:
+    bench = Bench()
+    bench.silence("oversight")
+    for number in range(9):  # eight may be in hand
+        bench.send(request(f"r{number}"))
+    bench.world.run(0.6)
+    assert len(bench.answers()) == 9
+    told = bench.gateway.actor.describe()
+    assert (told["requests"], told["bids"], told["shed"]) == (9, 0, 1)
+    assert told["late"] == 0
+    # Nobody clears the bid: each takes that step's slice, a tenth of 90 ms.
+    assert told["p50_ms"] == pytest.approx(9.0, rel=0.03)
+    bench.send(request("r10"))
+    bench.world.run(0.001)
+    for orchestrator in bench.orchestrators():
+        bench.world.cell.suspend(orchestrator)
+    bench.world.run(0.6)
+    assert bench.gateway.actor.describe()["late"] == 1
 
 
 # --- the memory of answers -----------------------------------------------------------------------
