@@ -110,9 +110,7 @@ def bidder_root(settings: Settings, paths: NodePaths, index: int) -> Supervisor:
 
 def real_world(settings: Settings, paths: NodePaths, index: int) -> World:
     """Return sockets, clocks and statsd as they are."""
-    import time
-
-    from supervision import monotonic_clock
+    from supervision.clock import monotonic_clock, wall_clock
     from transport.metrics import make_metrics
     from transport.nng import NngLinks
 
@@ -121,7 +119,7 @@ def real_world(settings: Settings, paths: NodePaths, index: int) -> World:
     return World(
         links=NngLinks(),
         monotonic=monotonic_clock(),
-        unix_clock=time.time,  # noqa: TID251 - the edge of the process: here time comes in
+        unix_clock=wall_clock(),
         metrics=make_metrics(
             statsd.statsd_host,
             statsd.statsd_port,

@@ -323,9 +323,7 @@ class Cell(Waiting, ExternalCalls):
         if mailbox or ref.system:
             ref.schedule()
 
-    def hand(
-        self, ref: Ref, receive: Callable[[Any, Any], Any], message: Any, sender: Any
-    ) -> None:
+    def hand(self, ref: Ref, receive: Callable[[Any, Any], Any], message: Any, sender: Any) -> None:
         """Have ``ref`` handle one message out of its turn, as if in its turn."""
         try:
             self._after(ref, receive(message, sender))

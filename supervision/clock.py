@@ -1,4 +1,4 @@
-"""Time, handed in: the real monotonic clock, and a virtual one that a test moves by hand."""
+"""Time, handed in: the real clocks, and a virtual one that a test moves by hand."""
 
 from __future__ import annotations
 
@@ -37,3 +37,27 @@ class VirtualClock:
 def monotonic_clock() -> Clock:
     """Return the machine's monotonic clock (shared by all processes of one machine)."""
     return time.monotonic
+
+
+class WallClock:
+    """Seconds since 1970, as a machine's clock shows them: it may be set, and then jumps.
+
+    Attributes:
+        ahead_s: By how much it was set wrong on purpose.
+    """
+
+    def __init__(self, true: Clock) -> None:
+        self.ahead_s = 0.0
+        self._true = true
+
+    def __call__(self) -> float:
+        """Return the present moment in seconds since 1970."""
+        return self._true() + self.ahead_s
+
+
+_wall = WallClock(time.time)  # noqa: TID251 - the edge of the process: here time comes in
+
+
+def wall_clock() -> WallClock:
+    """Return this process's wall clock; the only one that it has, as of what it stands for."""
+    return _wall

@@ -55,3 +55,7 @@ class NodeError(SupervisionError):
 
 class OrderError(SupervisionError):
     """An operator's order cannot be carried out; the text says why. Whoever gave it must act."""
+
+
+class FaultRefusedError(OrderError):
+    """A fault that was asked for makes no sense, or does not fit its target."""

@@ -70,7 +70,7 @@ def ignore_births(cell: Cell, watcher: Watcher) -> None:
     """Call ``watcher`` no more; harmless if it was not watching."""
     left = tuple(each for each in cell.birth_watchers if each != watcher)
     if cell.birth_watchers and not left:
-        del cell.spawn  # type: ignore[method-assign] # the class's own again
+        del cell.spawn  # the class's own again
     cell.birth_watchers = left
 
 

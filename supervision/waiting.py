@@ -106,7 +106,7 @@ class Waiting:
         ref.watched = filenos
 
     def pause_watch(self, ref: Ref) -> None:
-        """Look at no descriptor of an actor that will not read: a readable one keeps the loop awake."""
+        """Look at no descriptor of one that will not read: it would keep the loop awake."""
         for fd in ref.watched:
             self.poller.unwatch(fd)
 
