@@ -269,8 +269,13 @@ def _watchdog(settings: Settings, paths: NodePaths) -> Watchdog:
         ),
         clock=monotonic_clock(),
         reporter=ReporterRecipe(
-            paths.log_file, settings.logs.level, settings.node.name, settings.metrics
+            paths.log_file,
+            settings.logs.level,
+            settings.node.name,
+            settings.metrics,
+            paths.events_file,
         ),
+        events_file=paths.events_file,
         admin_port=settings.node.admin_port,
         facts=_facts(settings),
     )

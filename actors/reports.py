@@ -1,10 +1,12 @@
-"""Where supervisors' reports go: a structured line in the node's log, and a counted restart.
+"""Where reports go: the file of events, a structured line in the node's log, and a counted restart.
 
 A reporter is made anew in every process of the tree, so what travels to a process is the recipe.
+Levels follow OTP: what a supervisor does by itself is ``info``, what it was asked to do ``debug``.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,12 +27,14 @@ class ReporterRecipe:
         level: The least important level that is written.
         node: The node's name, on every line.
         metrics: Where restarts are counted.
+        events_file: The node's file of events; all processes append to it, too.
     """
 
     log_file: Path
     level: str
     node: str
     metrics: MetricsSettings
+    events_file: Path
 
     def __call__(self, path: str) -> Callable[[Report], None]:
         """Open the log of the process at ``path`` of the tree and return its reporter."""
@@ -45,16 +49,43 @@ class ReporterRecipe:
             f"{self.metrics.prefix}.{self.node}",
             enabled=self.metrics.enabled,
         )
+        note = self._note_taker()
 
         def report(report: Report) -> None:
-            log.error(
+            note(report)
+            getattr(log, report.level)(
                 report.context,
                 supervisor=report.supervisor,
                 reason=report.reason,
                 offender=report.offender,
                 detail=report.detail,
             )
-            metrics.incr(f"supervision.{report.context}.{report.offender.get('id', 'unknown')}")
-            metrics.flush()
+            if report.level == "error":
+                offender = report.offender.get("id", "unknown")
+                metrics.incr(f"supervision.{report.context}.{offender}")
+                metrics.flush()
 
         return report
+
+    def _note_taker(self) -> Callable[[Report], None]:
+        """Return what writes a report to the file of events, if it is one and important enough."""
+        from supervision.monotony import Monotony
+        from supervision.records import EVENT_KINDS, record_of
+        from transport.event_file import EventFile
+        from transport.logs import LEVELS
+
+        events = EventFile(self.events_file)
+        least = LEVELS.index(self.level)
+        monotony = Monotony()
+
+        def note(report: Report) -> None:
+            if report.kind not in EVENT_KINDS or LEVELS.index(report.level) < least:
+                return
+            now = dt.datetime.now(dt.UTC)
+            suppressed = monotony.count(report.kind, report.path, now.timestamp())
+            if suppressed is not None:
+                ts = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                record = record_of(report, self.node, ts)
+                events.append(record | ({"suppressed": suppressed} if suppressed else {}))
+
+        return note

@@ -87,6 +87,11 @@ class NodePaths:
         return self.logs_dir / "node.log.jsonl"
 
     @property
+    def events_file(self) -> Path:
+        """What happened in the tree, one JSON object a line; the one before it ends in ``.1``."""
+        return self.logs_dir / "events.jsonl"
+
+    @property
     def console_file(self) -> Path:
         """What a node in the background writes to stdout and stderr."""
         return self.logs_dir / "node.console.log"

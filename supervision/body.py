@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     Handle = Ref | ProcessChild
 
 
+def has_ended(handle: object) -> bool:
+    """Tell whether ``handle`` was a child's, of either placement, and that child has ended."""
+    if isinstance(handle, Ref):
+        return handle.actor is None
+    return bool(getattr(handle, "ended", False))
+
+
 class Body:
     """One incarnation of a child, and what its supervisor's shell keeps beside it.
 

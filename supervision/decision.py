@@ -254,7 +254,7 @@ class Draft:
             self.auto_shutdown(child)
 
     def halted(self, child: Child, reason: Reason) -> None:
-        if not _expected(child.spec, reason):
+        if not is_expected(child.spec, reason):
             self.note_stop_error(child, reason)
         self.drop(child)
         pending = self.state.pending.delete(child.key)
@@ -318,7 +318,7 @@ class Draft:
         self.add(*stops, End(reason))
 
 
-def _expected(spec: ChildSpec, reason: Reason) -> bool:
+def is_expected(spec: ChildSpec, reason: Reason) -> bool:
     """Tell whether a child that was asked to stop ended as it should (OTP ``shutdown/1``)."""
     if reason == ("killed" if spec.stop_within == "brutal_kill" else "shutdown"):
         return True

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from supervision import faults
 from supervision.errors import OrderError
+from supervision.inspect import own_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,8 +44,23 @@ def _resume(cell: Cell, ref: Ref, _args: Args) -> None:
     cell.resume(ref)
 
 
+def _fault(cell: Cell, ref: Ref, args: Args) -> None:
+    faults.begin(cell, ref, args)
+
+
+def _heal(cell: Cell, _ref: Ref, args: Args) -> Args:
+    return {"healed": faults.heal(cell, args["id"])}
+
+
+def _account(_cell: Cell, ref: Ref, _args: Args) -> Args:
+    return {"details": own_account(ref.actor)}
+
+
 OPERATIONS: dict[str, Callable[[Cell, Ref, Args], Args | None]] = {
+    "account": _account,
     "kill": _kill,
     "suspend": _suspend,
     "resume": _resume,
+    "fault": _fault,
+    "heal": _heal,
 }

@@ -42,6 +42,7 @@ from supervision.process import (
     guard_process,
 )
 from supervision.ref import Ref
+from supervision.registry import route_report
 from supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class Host(Actor):
                 self._be(message, sender)
             case Ping(number):
                 assert self._root is not None
+                assert self._cell is not None
+                self._cell.registry.sweep()
                 self.send(sender, Pong(number, tree_of(self._root, self._since_s)))
             case Halt(number, reason):
                 assert self._boot is not None
@@ -111,6 +114,7 @@ class Host(Actor):
             self.send(parent, Born(boot.number, os.getpid()))
         reporter = boot.reporter(boot.path) if boot.reporter is not None else None
         self._cell = cell = Cell(rng=random.Random(), reporter=reporter)
+        cell.registry.on_change = lambda route: cell.reporter(route_report(route))
         self._keep_children(cell, boot)
         try:
             actor = spec.start.build()

@@ -7,6 +7,7 @@ process's last heartbeat. The shape of a node is the contract of ``bidwright tre
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ STATES = {
     "running": "running",
     "stopped": "stopped",
 }
+RATE_WINDOW_S = 1.0
 
 
 def tree_of(root: Ref, since_s: float) -> dict[str, Any]:
@@ -74,19 +76,38 @@ def _light_node(
         "uptime_s": round(ref.cell.clock() - since_s, 3),
         "mailbox": len(ref.mailbox),
         "handled": ref.handled,
+        "rate": _rate(ref, since_s),
         "dropped": ref.dropped,
         "last_error": _last_line(last_error),
         "children": _children(actor, path) if is_supervisor else [],
     }
     if is_supervisor:
         node["allowance_left"] = actor.allowance_left()
+        node["allowance"] = actor.flags.intensity
+        node["allowance_period_s"] = actor.flags.period_s
         node["active"] = len(ref.children or ())
     elif actor is not None:
-        node["details"] = _own_account(actor)
+        node["details"] = own_account(actor)
     return node
 
 
-def _own_account(actor: Any) -> dict[str, Any]:
+def _rate(ref: Ref, since_s: float) -> float:
+    """Messages handled a second over about the last second; before that, since its start.
+
+    Every look may move the mark, and does so once a second: looking more often costs no precision.
+    """
+    now_s, handled = ref.cell.clock(), ref.handled
+    marked_s, before, rate = ref.mark
+    if before < 0:
+        ref.mark = (now_s, handled, 0.0)
+        return round(handled / max(now_s - since_s, RATE_WINDOW_S), 1)
+    if now_s - marked_s >= RATE_WINDOW_S:
+        rate = round((handled - before) / (now_s - marked_s), 1)
+        ref.mark = (now_s, handled, rate)
+    return rate
+
+
+def own_account(actor: Any) -> dict[str, Any]:
     """What the actor says of itself, as plain data; a bug in that hurts nobody who looks in."""
     if not isinstance(actor, LightActor):
         return {}
@@ -131,6 +152,7 @@ def _absent_node(child: Child, path: str, state: str, facts: dict[str, Any]) -> 
         "uptime_s": 0.0,
         "mailbox": 0,
         "handled": 0,
+        "rate": 0.0,
         "dropped": 0,
         "last_error": _last_line(facts["last_error"]),
         "children": [],
@@ -159,6 +181,7 @@ def process_node(
         "uptime_s": round(uptime_s, 3),
         "mailbox": inside.get("mailbox", 0),
         "handled": inside.get("handled", 0),
+        "rate": inside.get("rate", 0.0),
         "dropped": inside.get("dropped", 0),
         "last_error": _last_line(last_error),
         "children": [],
@@ -168,7 +191,8 @@ def process_node(
     elif record.spec.type == "supervisor":
         node["strategy"] = inside["strategy"]
         node["children"] = inside["children"]
-        node["allowance_left"] = inside["allowance_left"]
+        for fact in ("allowance_left", "allowance", "allowance_period_s"):
+            node[fact] = inside.get(fact)
     else:
         node["children"] = [inside]
     return node
@@ -177,6 +201,13 @@ def process_node(
 def _last_line(error: str | None) -> str | None:
     """The last line of a traceback says what went wrong."""
     return error.strip().splitlines()[-1][:300] if error and error.strip() else None
+
+
+def give_addresses(tree: dict[str, Any], node: str) -> dict[str, Any]:
+    """Give each node of ``tree`` the address that names it among all nodes; return the tree."""
+    for part in walk(tree):
+        part["address"] = f"{node}:{part['name']}"
+    return tree
 
 
 def names_like(tree: dict[str, Any], wanted: str) -> list[str]:
@@ -190,6 +221,12 @@ def names_like(tree: dict[str, Any], wanted: str) -> list[str]:
     if wanted in names:
         return [wanted]
     return [name for name in names if parts and _ends_like(name.split("/"), parts)]
+
+
+def names_near(tree: dict[str, Any], wanted: str) -> list[str]:
+    """Return ids that look like the last part of ``wanted``, the likeliest first, three at most."""
+    ids = {str(node["name"]).rsplit("/", 1)[-1] for node in walk(tree)}
+    return difflib.get_close_matches(wanted.rstrip("/").rsplit("/", 1)[-1], sorted(ids), n=3)
 
 
 def walk(tree: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ They travel in a mailbox's system lane and so overtake work. Reasons follow OTP:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from thespian.actors import ChildActorExited
 
@@ -130,17 +130,33 @@ class CallResult:
     value: Any
 
 
+Level = Literal["error", "info", "debug"]
+
+KINDS = {
+    "start_error": "start_failed",
+    "child_terminated": "crashed",
+    "shutdown_error": "shutdown_error",
+    "shutdown": "gave_up",
+}
+"""What OTP's contexts are called in the file of events; every other context is its own kind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A supervisor's structured report (OTP: supervisor, context, reason, offender).
+    """A structured report (OTP: supervisor, context, reason, offender).
 
     Attributes:
-        supervisor: Path of the supervisor, or of the actor whose ``on_end`` failed.
-        context: ``start_error``, ``child_terminated``, ``shutdown_error``, ``shutdown`` or
-            ``on_end``.
+        supervisor: Path of the supervisor, or of whoever else speaks: the actor whose ``on_end``
+            failed, ``watchdog``, ``operator``.
+        context: Of a supervisor's errors ``start_error``, ``child_terminated``, ``shutdown_error``
+            or ``shutdown``; of its progress ``started``, ``restarted`` or ``stopped``; of others
+            their own word.
         reason: Why.
         offender: The child it is about: id, restart, shutdown, type, incarnation.
         detail: A traceback, where there is one.
+        level: ``error``; ``info`` for progress; ``debug`` for what was done by an operation.
+        about: Path of whom it is about, where that is no child of ``supervisor``.
+        restarts: How often the child had been restarted before.
     """
 
     supervisor: str
@@ -148,3 +164,21 @@ class Report:
     reason: Reason
     offender: dict[str, Any] = field(default_factory=dict)
     detail: str = ""
+    level: Level = "error"
+    about: str = ""
+    restarts: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """Its kind in the file of events."""
+        if self.context == "child_terminated" and is_clean(self.reason):
+            return "stopped"
+        return KINDS.get(self.context, self.context)
+
+    @property
+    def path(self) -> str:
+        """Path of whom it is about: a supervisor that gave up, else the child."""
+        child = self.offender.get("id")
+        if self.about or self.context == "shutdown" or not child:
+            return self.about or self.supervisor
+        return f"{self.supervisor}/{child}"

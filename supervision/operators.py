@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from supervision.desk import OPERATIONS
 from supervision.errors import OrderError
-from supervision.inspect import names_like, walk
+from supervision.inspect import names_like, names_near, walk
+from supervision.messages import Report
 from transport.errors import ControlError
 
 if TYPE_CHECKING:
@@ -25,17 +26,41 @@ ANYONE = frozenset({"kill"})
 """Orders that supervisors take, too; all others are for those who work."""
 
 
+AUDITED = {"kill": "killed", "suspend": "suspended", "resume": "resumed"}
+"""Orders that stand in the file of events, and as what."""
+
+
+def order_report(context: str, node: Args, asker: object) -> Report:
+    """Return the report that somebody had something done to ``node``."""
+    offender = {"id": node["id"], "pid": node["pid"]}
+    reason = f"by {asker}" if asker is not None else "by an operator"
+    return Report("operator", context, reason, offender, level="info", about=node["name"])
+
+
 class Operators:
     """Serves the operators of one node.
 
     Args:
         trunk: The way into the tree.
         tree: Returns the tree as it is now.
+        node: The node's name, with which addresses begin.
+        audit: Takes the report of each order that was carried out.
+        asker: Says whose request is being handled.
     """
 
-    def __init__(self, trunk: Trunk, tree: Callable[[], Args]) -> None:
+    def __init__(
+        self,
+        trunk: Trunk,
+        tree: Callable[[], Args],
+        node: str,
+        audit: Callable[[Report], None],
+        asker: Callable[[], object],
+    ) -> None:
         self._trunk = trunk
-        self._tree = tree
+        self.tree = tree
+        self.node = node
+        self._audit = audit
+        self._asker = asker
         self._offers: dict[str, Callable[[Args], Any]] = {"tree": lambda _args: tree()}
 
     def offer(self, **operations: Callable[[Args], Any]) -> None:
@@ -60,16 +85,36 @@ class Operators:
         Raises:
             ControlError: There is none, or more than one.
         """
+        return self.locate(args)[-1]
+
+    def locate(self, args: Args) -> list[Args]:
+        """Return the nodes of the tree from its root down to the one that ``args["name"]`` means.
+
+        A name may begin with this node's, as in ``node-1:edge``.
+
+        Raises:
+            ControlError: as :meth:`find`.
+        """
         wanted = str(args.get("name", ""))
-        tree = self._tree()
-        found = names_like(tree, wanted)
+        tree = self.tree()
+        node, colon, path = wanted.partition(":")
+        found = names_like(tree, path if colon and node == self.node else wanted)
         if not found:
-            raise ControlError("not_found", f"no actor is called {wanted!r}; see `bidwright tree`")
+            raise ControlError("not_found", self._no_such(wanted, tree))
         if len(found) > 1:
             raise ControlError(
                 "ambiguous", f"{wanted!r} may mean {', '.join(found)}; say more of the path"
             )
-        return next(node for node in walk(tree) if node["name"] == found[0])
+        return [part for part in walk(tree) if f"{found[0]}/".startswith(f"{part['name']}/")]
+
+    def _no_such(self, wanted: str, tree: Args) -> str:
+        """Say that nobody has that name, and who has one like it."""
+        node, colon, path = wanted.partition(":")
+        if colon and node != self.node and "/" not in node:
+            return f"this is the node {self.node!r}, not {node!r}; ask that one, by its --data-dir"
+        near = names_near(tree, path if colon else wanted)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        return f"no actor is called {wanted!r}{hint} (see `bidwright tree`)"
 
     def order(self, operation: str, args: Args) -> Args:
         """Have ``operation`` done to the actor that ``args`` name.
@@ -83,12 +128,31 @@ class Operators:
             raise ControlError(
                 "refused", f"{name} supervises others; {operation} one of those: it has no work"
             )
-        path = tuple(name.split("/")[1:])
         done = {"name": name, "operation": operation}
-        if not path and operation == "kill":
+        if "/" not in name and operation == "kill":
             self._trunk.kill_top()
-            return done
+        else:
+            done |= self.pass_on(name, operation, args)
+        if operation in AUDITED:
+            self._audit(order_report(AUDITED[operation], node, self._asker()))
+        return done
+
+    def pass_on(
+        self, name: str, operation: str, args: Args, limit_s: float = ORDER_LIMIT_S
+    ) -> Args:
+        """Have ``operation`` done to the actor of that full name, whatever it is.
+
+        Raises:
+            ControlError: It was not done; the message says why.
+        """
         try:
-            return done | self._trunk.order(path, operation, args, ORDER_LIMIT_S)
+            path = tuple(name.split("/")[1:])
+            return self._trunk.order(path, operation, args, limit_s)
         except OrderError as error:
             raise ControlError("failed", f"{name}: {error}") from error
+
+    def home_of(self, name: str) -> str:
+        """Return the name of the process in which the actor of that full name lives."""
+        processes = [node["name"] for node in walk(self.tree()) if node["placement"] == "process"]
+        around = [each for each in processes if name == each or name.startswith(f"{each}/")]
+        return str(max(around, key=len, default=name))

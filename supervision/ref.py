@@ -78,6 +78,7 @@ class Ref(ActorAddress):
     watched: frozenset[int] = frozenset()
     taps: tuple[Tap, ...] = ()
     dropped = 0
+    mark = (0.0, -1, 0.0)  # for its rate: when it was last marked, what it had handled, the rate
     exit_reason: Any = None
     globalName: str | None = ""  # noqa: N815 - Thespian's name
 

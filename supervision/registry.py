@@ -10,13 +10,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from supervision.messages import Report, is_clean
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from supervision.clock import Clock
     from supervision.ref import Ref
 
 QUEUE_LIMIT = 1024
 STRIKE_LIMIT = 20
 COOL_OFF_S = 0.25
+
+
+def _nobody_hears(_route: Route) -> None:
+    """Where nobody wants to know of changes."""
 
 
 class Route:
@@ -29,11 +37,14 @@ class Route:
         strike_limit: So many late answers in a row close the route.
         cool_off_s: For so long.
         strikes: Late answers in a row; 0 says that an answer in time changes nothing.
+        closed_for: Why it was last seen closed; ``None`` while it is open as far as anybody knows.
     """
 
     __slots__ = (
         "_clock",
         "_closed_until_s",
+        "_tell",
+        "closed_for",
         "cool_off_s",
         "queue_limit",
         "ref",
@@ -49,8 +60,11 @@ class Route:
         *,
         strike_limit: int = STRIKE_LIMIT,
         cool_off_s: float = COOL_OFF_S,
+        tell: Callable[[Route], None] | None = None,
     ) -> None:
         self.role = role
+        self.closed_for: str | None = None
+        self._tell = tell or _nobody_hears
         self.ref: Ref | None = None
         self.queue_limit = QUEUE_LIMIT
         self.strike_limit = strike_limit
@@ -67,13 +81,43 @@ class Route:
         as a probe; further ones wait for its outcome, at most one more cool-off.
         """
         ref = self.ref
-        if ref is None or ref.actor is None or ref.suspended:
-            return None
+        if (
+            ref is not None
+            and ref.actor is not None
+            and not ref.suspended
+            and len(ref.mailbox) < self.queue_limit
+            and (self._closed_until_s is None or self._may_probe(self._closed_until_s))
+        ):
+            return ref
+        if self.closed_for is None:  # who asks takes its fallback: the first time is told at once
+            self.look()
+        return None
+
+    def look(self, *, idly: bool = False) -> None:
+        """See whether the route is closed, and tell if that has changed since the last look.
+
+        Args:
+            idly: Nobody has asked for the agent. Then one that was stopped is no news.
+        """
+        closed_for = self._why_closed()
+        ref = self.ref
+        if (closed_for is None) == (self.closed_for is None) or ref is None:
+            return
+        if idly and closed_for is not None and is_clean(ref.exit_reason):
+            return
+        self.closed_for = closed_for
+        self._tell(self)
+
+    def _why_closed(self) -> str | None:
+        """Say why the route is closed, without taking the probe; ``None`` if it is open."""
+        ref = self.ref
+        if ref is None or ref.actor is None:
+            return "down"
+        if ref.suspended:
+            return "suspended"
         if len(ref.mailbox) >= self.queue_limit:
-            return None
-        if self._closed_until_s is not None and not self._may_probe(self._closed_until_s):
-            return None
-        return ref
+            return "overloaded"
+        return "late" if self._closed_until_s is not None else None
 
     def _may_probe(self, closed_until_s: float) -> bool:
         """Let one question through after the cool-off: its answer opens the route for all."""
@@ -100,8 +144,23 @@ class Route:
         self.answered()
 
 
+def route_report(route: Route) -> Report:
+    """Return the report of a route that was found closed (its fallback answers), or open again."""
+    ref = route.ref
+    assert ref is not None, "a route that never had an agent is not told of"
+    closed_for = route.closed_for
+    context = "fallback_off" if closed_for is None else "fallback_on"
+    offender = {"id": ref.name, "role": route.role}
+    supervisor = ref.parent.path if ref.parent is not None else ""
+    return Report(supervisor, context, closed_for or "open again", offender, level="info")
+
+
 class Registry:
-    """All routes of one cell, by role; asking for an unknown role makes its (closed) route."""
+    """All routes of one cell, by role; asking for an unknown role makes its (closed) route.
+
+    Attributes:
+        on_change: Is told of a route that was found closed, or open again (``Route.closed_for``).
+    """
 
     def __init__(
         self, clock: Clock, *, strike_limit: int = STRIKE_LIMIT, cool_off_s: float = COOL_OFF_S
@@ -110,6 +169,18 @@ class Registry:
         self._strike_limit = strike_limit
         self._cool_off_s = cool_off_s
         self._routes: dict[str, Route] = {}
+        self.on_change: Callable[[Route], None] = _nobody_hears
+
+    def sweep(self) -> None:
+        """Look at all routes; what has closed or opened since the last look is told.
+
+        Between two sweeps a route is told of once each way at most, however it flutters.
+        """
+        for route in self._routes.values():
+            route.look(idly=True)
+
+    def _changed(self, route: Route) -> None:
+        self.on_change(route)
 
     def configure(self, *, strike_limit: int, cool_off_s: float) -> None:
         """Set the patience of routes, present and future.
@@ -129,7 +200,11 @@ class Registry:
         route = self._routes.get(role)
         if route is None:
             route = Route(
-                role, self._clock, strike_limit=self._strike_limit, cool_off_s=self._cool_off_s
+                role,
+                self._clock,
+                strike_limit=self._strike_limit,
+                cool_off_s=self._cool_off_s,
+                tell=self._changed,
             )
             self._routes[role] = route
         return route

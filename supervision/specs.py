@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from supervision.errors import SpecError
+from supervision.errors import SpecError, StartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -183,6 +183,26 @@ def check_start(flags: object, specs: Sequence[object]) -> None:
     check_specs(specs, flags.auto_shutdown)
     if flags.strategy == "simple_one_for_one" and len(specs) != 1:
         raise SpecError("bad_start_spec", f"{len(specs)} templates instead of one")
+
+
+def refuse_faults(flags: SupervisorFlags, specs: Sequence[object]) -> None:
+    """Refuse, in OTP's words, what no supervisor can be started with.
+
+    Raises:
+        StartError: ``supervisor_data``, ``start_spec`` or ``bad_start_spec``, with code and value.
+    """
+    try:
+        check_flags(flags)
+    except SpecError as error:
+        raise StartError(("supervisor_data", error.code, error.value)) from error
+    try:
+        check_specs(specs, flags.auto_shutdown)
+    except SpecError as error:
+        raise StartError(("start_spec", error.code, error.value)) from error
+    try:
+        check_start(flags, specs)
+    except SpecError as error:
+        raise StartError((error.code, error.value)) from error
 
 
 def _check_shutdown(shutdown: object) -> None:

@@ -17,8 +17,8 @@ from thespian.actors import WakeupMessage
 from supervision import decision, events
 from supervision.actor import STARTING, STOPPING, LightActor
 from supervision.backlog import Backlog
-from supervision.body import Body
-from supervision.errors import SpecError, StartError
+from supervision.body import Body, has_ended
+from supervision.errors import StartError
 from supervision.fastlane import FastLane, qualifies
 from supervision.messages import (
     Call,
@@ -31,14 +31,16 @@ from supervision.messages import (
     Report,
     StartChild,
 )
+from supervision.progress import progress_of
 from supervision.ref import Ref
-from supervision.specs import ChildSpec, SupervisorFlags, check_flags, check_specs, check_start
+from supervision.specs import ChildSpec, SupervisorFlags, refuse_faults
 from supervision.state import Child, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from supervision.body import Handle
+    from supervision.messages import Level
 RETRY_PAUSE_S = 0.0
 BY_HANDLE = frozenset({"terminate_child", "get_childspec"})
 """Operations that name a dynamic child by its handle."""
@@ -80,24 +82,10 @@ class Supervisor(LightActor):
 
     def on_start(self) -> Any:
         """Check flags and specs, then start the children; ready when all of them are."""
-        self._check()
+        refuse_faults(self.flags, self.specs)
         self._take(events.Begin(tuple(self.specs)))
         self._choose_lane()
         return STARTING
-
-    def _check(self) -> None:
-        try:
-            check_flags(self.flags)
-        except SpecError as error:
-            raise StartError(("supervisor_data", error.code, error.value)) from error
-        try:
-            check_specs(self.specs, self.flags.auto_shutdown)
-        except SpecError as error:
-            raise StartError(("start_spec", error.code, error.value)) from error
-        try:
-            check_start(self.flags, self.specs)
-        except SpecError as error:
-            raise StartError((error.code, error.value)) from error
 
     def _choose_lane(self) -> None:
         """Open the fast lane if the template in force allows it, or keep the one there is."""
@@ -180,7 +168,8 @@ class Supervisor(LightActor):
         crashed, callers = fast.left(message)
         if crashed:
             offender = fast.spec.as_offender(0, os.getpid())
-            self._report(context, message.reason, offender, message.detail)
+            report = Report(self.path, context, message.reason, offender, message.detail)
+            self.cell.reporter(report)
         for caller in callers:
             self._answer(caller, "ok")
         if self._end_reason is not None and fast.is_empty:
@@ -221,6 +210,10 @@ class Supervisor(LightActor):
         return self._found.popleft() if self._found else None
 
     def _step(self, event: events.Event) -> None:
+        progress = progress_of(self.state, event)
+        if progress is not None:
+            context, reason, child, level = progress
+            self._tell(context, reason, child, level=level)
         self.state, commands = decision.step(self.state, event, self.cell.clock())
         for command in commands:
             self._carry_out(command)
@@ -243,9 +236,7 @@ class Supervisor(LightActor):
             case events.Retry(key):
                 self.wake_after(RETRY_PAUSE_S, events.RetryDue(key))
             case events.Tell(context, reason, child, number):
-                pid = self._pids.get(child.key)
-                offender = child.spec.as_offender(child.incarnation, pid, number)
-                self._report(context, reason, offender, self.last_errors.get(child.key, ""))
+                self._tell(context, reason, child, number)
             case events.Ready():
                 self.ready()
             case events.End(reason):
@@ -368,8 +359,21 @@ class Supervisor(LightActor):
         body = self.bodies.get(child.key)
         return child.key, body.handle if body else None, child.spec.type, child.state
 
-    def _report(self, context: str, reason: Reason, offender: dict[str, Any], detail: str) -> None:
-        self.cell.reporter(Report(self.path, context, reason, offender, detail))
+    def _tell(
+        self, context: str, reason: Reason, child: Child, count: int = 1, level: Level = "error"
+    ) -> None:
+        """Report on a child; ``count`` tells how many it stands for."""
+        pid = self._pids.get(child.key)
+        report = Report(
+            self.path,
+            context,
+            reason,
+            child.spec.as_offender(child.incarnation, pid, count),
+            self.last_errors.get(child.key, "") if level == "error" else "",
+            level,
+            restarts=max(0, self.starts.get(child.key, 1) - 1),
+        )
+        self.cell.reporter(report)
 
     # -- looking in -----------------------------------------------------------------------------
 

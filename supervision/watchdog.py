@@ -14,10 +14,12 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from supervision.errors import NodeError
-from supervision.inspect import process_node
+from supervision.faults_node import NodeFaults
+from supervision.inspect import give_addresses, process_node
+from supervision.lookout import Lookout
 from supervision.loopback import pin_to_loopback
 from supervision.messages import Report, plain
-from supervision.operators import ORDER_LIMIT_S, Operators
+from supervision.operators import Operators
 from supervision.process import ProcessSettings, become_subreaper, guard_logger
 from supervision.trunk import Trunk
 from transport.control import ControlServer
@@ -28,10 +30,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from supervision.clock import Clock
+    from supervision.messages import Level
     from supervision.specs import ChildSpec
 
 TICK_S = 0.25
 STOP_LIMIT_S = 15.0
+LOOK_LIMIT_S = 1.0
+"""How long a look at the tree waits for its top; then what that said last has to do."""
 REBUILDS = 20
 REBUILD_PERIOD_S = 60.0
 
@@ -48,6 +53,8 @@ class Watchdog:
         clock: Monotonic seconds.
         facts: Shown by ``status``: ports, paths and the like.
         trunk: What stands for the tree; made here unless a test hands one in.
+        events_file: The node's file of events, from which the past is told; by default in
+            ``log_dir``.
     """
 
     def __init__(  # noqa: PLR0913 - a node's surroundings
@@ -62,6 +69,7 @@ class Watchdog:
         admin_port: int = 0,
         facts: dict[str, Any] | None = None,
         trunk: Trunk | None = None,
+        events_file: Path | None = None,
     ) -> None:
         self._spec = spec
         self._log_dir = log_dir
@@ -73,12 +81,22 @@ class Watchdog:
             spec, settings, log_dir=log_dir, clock=clock, reporter=reporter, admin_port=admin_port
         )
         self._control = ControlServer(control_socket)
-        self._operators = Operators(self._trunk, self.tree)
+        self._node = str(self._facts.get("node", spec.id))
+        self._operators = Operators(
+            self._trunk, self.tree, self._node, self._tell, lambda: self._control.asker
+        )
+        lookout = Lookout(self._operators, events_file or log_dir / "events.jsonl")
+        self._operators.offer(**lookout.operations())
         self._operators.offer(down=self._stop_node, status=self._status)
+        self._faults = NodeFaults(self._node, self._operators, clock, self._tell)
+        self._operators.offer(
+            fault=self._faults.begin, heal=self._faults.heal, faults=self._faults.listing
+        )
         self._report: Callable[[Report], None] = lambda _report: None
         self._state = "starting"
         self._stopping = False
-        self._started_s = self._heard_s = clock()
+        self._told_to_stop = "by a signal"
+        self._started_s = self._heard_s = self._looked_s = clock()
         self._recent_falls: list[float] = []
         self._rebuilds = 0
         self._last_error: str | None = None
@@ -111,8 +129,10 @@ class Watchdog:
             NodeError: as :meth:`run`.
         """
         self._grow()
+        self._tell_of_top("started", "initial")
         while not self._stopping:
             self._serve()
+        self._tell_of_top("stopped", self._told_to_stop)
         self._trunk.stop(STOP_LIMIT_S, self._serves_operators)
 
     def _terminated(self, _number: int, _frame: object) -> None:
@@ -133,6 +153,7 @@ class Watchdog:
 
     def _serves_operators(self) -> bool:
         self._control.poll(self._operators.handle)
+        self._faults.tick()
         return False
 
     def _regrow(self, why: str) -> None:
@@ -151,6 +172,8 @@ class Watchdog:
                 )
             try:
                 self._grow()
+                if not self._stopping:
+                    self._tell_of_top("rebuilt", why)
                 why = ""
             except NodeError as error:
                 why = str(error)
@@ -161,8 +184,14 @@ class Watchdog:
         self._recent_falls = [*recent, now_s]
         self._rebuilds += 1
         self._last_error = why
+        self._tell_of_top("child_terminated", why, "error")
+
+    def _tell_of_top(self, context: str, reason: str, level: Level = "info") -> None:
+        """Report on the topmost process, which no supervisor watches over."""
         pid = self._trunk.record.pid if self._trunk.record is not None else None
-        self._report(Report("watchdog", "child_terminated", why, {"id": self._spec.id, "pid": pid}))
+        top = {"id": self._spec.id, "pid": pid}
+        report = Report("watchdog", context, reason, top, level=level, about=self._spec.id)
+        self._report(report)
 
     # -- serving
 
@@ -173,6 +202,7 @@ class Watchdog:
         readable, _, _ = select.select(watched, [], [], TICK_S)
         if self._control.fileno() in readable and not self._trunk.is_gone():
             self._control.poll(self._operators.handle)
+        self._faults.tick()
         if self._trunk.is_gone():
             self._regrow(self._cause_of_death())
         elif self._clock() - self._heard_s >= TICK_S and not self._answers():
@@ -191,10 +221,14 @@ class Watchdog:
         words = self._trunk.last_words
         return f"the topmost process died{f': {plain(words.reason)}' if words is not None else ''}"
 
+    def _tell(self, report: Report) -> None:
+        self._report(report)
+
     # -- what operators may ask of the node ------------------------------------------------------
 
     def _stop_node(self, _args: dict[str, Any]) -> dict[str, Any]:
         self._stopping = True
+        self._told_to_stop = f"by {self._control.asker or 'an operator'}"
         return {"state": "stopping"}
 
     def _status(self, _args: dict[str, Any]) -> dict[str, Any]:
@@ -212,23 +246,33 @@ class Watchdog:
     def tree(self) -> dict[str, Any]:
         """Return the tree as ``bidwright tree -o json`` shows it.
 
+        If its top is alive but does not answer, it is the tree as of ``stale_s`` seconds ago.
+
         Raises:
-            ControlError: There is none at the moment, or its top does not answer.
+            ControlError: There is none at the moment, or its top has never answered.
         """
         if self._present_state() != "ready":
             raise ControlError("busy", f"the node is {self._present_state()}; try again later")
-        snapshot = self._trunk.snapshot(ORDER_LIMIT_S)
+        snapshot = self._trunk.snapshot(LOOK_LIMIT_S)
         record = self._trunk.record
-        if snapshot is None or record is None:
+        if record is None or (snapshot is None and not (record.snapshot and self._is_mute())):
             raise ControlError(
                 "busy", "the topmost supervisor did not answer; try again in a moment"
             )
-        self._heard_s = self._clock()
-        record.snapshot = snapshot
-        return process_node(
+        if snapshot is not None:
+            self._heard_s = self._looked_s = self._clock()
+            record.snapshot = snapshot
+        tree = process_node(
             record,
             state="running",
             restarts=self._rebuilds,
             uptime_s=self._clock() - record.heard_s,
             last_error=self._last_error,
         )
+        if snapshot is None:
+            tree["stale_s"] = round(self._clock() - self._looked_s, 3)
+        return give_addresses(tree, self._node)
+
+    def _is_mute(self) -> bool:
+        """Tell whether the top lives, though it did not answer: what it last said still helps."""
+        return not self._trunk.is_gone()

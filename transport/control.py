@@ -14,10 +14,12 @@ import contextlib
 import errno
 import json
 import os
+import pwd
 import select
 import socket
+import struct
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from transport.errors import ControlError, ControlTimeoutError, LinkError, NotRunningError
 
@@ -32,6 +34,26 @@ MAX_REQUEST_BYTES = 65_536
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 _CHUNK_BYTES = 65_536
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Asker(NamedTuple):
+    """The process that asks, as the system vouches for it.
+
+    Attributes:
+        pid: Its number.
+        uid: Its user's.
+    """
+
+    pid: int
+    uid: int
+
+    def __str__(self) -> str:
+        try:
+            user = pwd.getpwuid(self.uid).pw_name
+        except KeyError:
+            user = "unknown"
+        return f"{user} (uid {self.uid}, pid {self.pid})"
 
 
 class _Peer:
@@ -39,6 +61,10 @@ class _Peer:
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
+        credentials = connection.getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
+        )
+        self.asker = Asker(*_CREDENTIALS.unpack(credentials)[:2])
         self.inbox = bytearray()
         self.outbox = bytearray()
 
@@ -49,6 +75,9 @@ class ControlServer:
     Args:
         path: Where to listen. A socket file that a dead process left is replaced.
 
+    Attributes:
+        asker: Whose request is being handled, or was last.
+
     Raises:
         LinkError: The path is too long or cannot be used, or a living node listens there.
     """
@@ -57,6 +86,7 @@ class ControlServer:
         self._path = path
         self._peers: dict[int, _Peer] = {}
         self._listener = _listen(path)
+        self.asker: Asker | None = None
         self._epoll = select.epoll()
         self._epoll.register(self._listener.fileno(), select.EPOLLIN)
         self._closed = False
@@ -133,6 +163,7 @@ class ControlServer:
             self._drop(peer)
             return 0
         peer.inbox += chunk
+        self.asker = peer.asker
         *lines, rest = bytes(peer.inbox).split(b"\n")
         peer.inbox = bytearray(rest)
         for line in lines:

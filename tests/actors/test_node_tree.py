@@ -138,7 +138,9 @@ def test_the_secret_is_made_once_whole_and_for_its_owner_only(tmp_path: Path) ->
 @pytest.fixture
 def recipe(tmp_path: Path) -> Iterator[ReporterRecipe]:
     metrics = settings_for(tmp_path).metrics
-    yield ReporterRecipe(tmp_path / "logs" / "node.jsonl", "info", "n-1", metrics)
+    folder = tmp_path / "logs"
+    log_file, events_file = folder / "node.jsonl", folder / "events.jsonl"
+    yield ReporterRecipe(log_file, "info", "n-1", metrics, events_file)
     logs.close()
 
 

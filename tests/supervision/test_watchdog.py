@@ -80,7 +80,7 @@ class FakeTrunk:
         elif self.fates[0] == "hangs":
             self.fates.popleft()
             return None
-        child = {"name": "node/a", "children": []}
+        child = {"id": "a", "name": "node/a", "placement": "light", "pid": ME, "children": []}
         return {**LIGHT, "children": [child]}
 
     def order(
@@ -117,8 +117,12 @@ class Kennel:
             facts={"node": "n"},
             trunk=self.trunk,  # type: ignore[arg-type]
         )
-        self.watchdog._report = self.reports.append
+        self.told: list[Report] = []
+        self.watchdog._report = self.hear
         self.trunk.ends = partial(self.ask, "down")
+
+    def hear(self, report: Report) -> None:
+        (self.reports if report.level == "error" else self.told).append(report)
 
     def ask(self, operation: str, **args: Any) -> Any:
         return self.watchdog._operators.handle(operation, args)
@@ -219,9 +223,34 @@ def test_operators_get_their_answers(kennel_of: KennelOf) -> None:
     for args in ({}, {"name": "b"}, {"name": 7}):
         with pytest.raises(ControlError, match="no actor is called"):
             kennel.ask("kill", **args)
-    kennel.trunk.fates.append("hangs")
+    contexts = [(report.context, report.about) for report in kennel.told]
+    assert contexts == [("suspended", "node/a"), ("killed", "node")]
+    assert kennel.told[0].reason == "by an operator"
+
+
+def test_a_tree_whose_top_is_silent_is_shown_as_it_last_was(kennel_of: KennelOf) -> None:
+    kennel = kennel_of(["hangs"])
+    kennel.watchdog._grow()
+    kennel.trunk.ends = bool
     with pytest.raises(ControlError, match="did not answer"):
         kennel.ask("tree")
+    fresh = kennel.ask("tree")
+    assert "stale_s" not in fresh
+    kennel.clock.advance(1.5)
+    kennel.trunk.fates.append("hangs")
+    stale = kennel.ask("tree")
+    assert stale["stale_s"] == 1.5
+    assert stale["children"] == fresh["children"]
+    assert stale["children"][0]["address"] == "n:node/a"
+
+
+def test_the_life_of_a_node_is_told_from_its_start_to_its_stop(kennel_of: KennelOf) -> None:
+    kennel = kennel_of(["dies"])
+    kennel.watchdog.keep()
+    kinds = [(report.kind, report.path) for report in kennel.told]
+    assert kinds == [("started", "node"), ("rebuilt", "node"), ("stopped", "node")]
+    assert "died" in kennel.told[1].reason
+    assert kennel.told[2].reason == "by an operator"
 
 
 # -- the trunk -------------------------------------------------------------------------------------

@@ -13,8 +13,16 @@ if TYPE_CHECKING:
     from supervision.messages import Report
 
 
-def make_cell(seed: int = 0, reports: list[Report] | None = None) -> Cell:
-    reporter = reports.append if reports is not None else None
+def make_cell(
+    seed: int = 0, reports: list[Report] | None = None, progress: list[Report] | None = None
+) -> Cell:
+    """A cell in virtual time; errors go to ``reports``, all else that is told to ``progress``."""
+
+    def reporter(report: Report) -> None:
+        kept = reports if report.level == "error" else progress
+        if kept is not None:
+            kept.append(report)
+
     return Cell(VirtualClock(), random.Random(seed), reporter=reporter)
 
 

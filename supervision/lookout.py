@@ -1,0 +1,140 @@
+"""The lookout: what the watchdog can tell of a node, whoever in it has hung.
+
+Two ways of knowing are kept apart. What supervisors wrote into their tables, what ``/proc`` says
+and what stands in the file of events is told always and at once. What an actor says of itself has a
+deadline, and no answer is an answer: it is told as such.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from supervision.graveyard import Graveyard
+from supervision.inspect import walk
+from supervision.procfs import descends, look_at
+from transport.errors import ControlError
+from transport.event_file import read_after, read_last
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from supervision.operators import Operators
+    from supervision.procfs import ProcessFacts
+
+    Args = dict[str, Any]
+
+ACCOUNT_LIMIT_S = 0.5
+LAST_EVENTS = 10
+EVENTS_AT_ONCE = 1_000
+EVENTS_UNASKED = 100
+
+
+class Lookout:
+    """Serves the operations that look and change nothing.
+
+    Args:
+        operators: Know the tree and the way to an actor.
+        events_file: The node's file of events.
+    """
+
+    def __init__(self, operators: Operators, events_file: Path) -> None:
+        self._operators = operators
+        self._events_file = events_file
+        self._graveyard = Graveyard(events_file)
+
+    def operations(self) -> dict[str, Callable[[Args], Any]]:
+        """Return what is served, by name."""
+        return {
+            "show": self.show,
+            "events": self.events,
+            "dead": self.dead,
+            "processes": self.processes,
+        }
+
+    def show(self, args: Args) -> Args:
+        """Tell all there is to know of one actor.
+
+        Raises:
+            ControlError: There is no such actor.
+        """
+        line = self._operators.locate(args)
+        node = line[-1]
+        facts = _facts_of(node["pid"])
+        account, error = self._account(line)
+        about = [node["address"], *(part["address"] for part in node["children"])]
+        page = read_last(self._events_file, LAST_EVENTS, lambda each: each.get("address") in about)
+        return {
+            "node": node,
+            "account": account,
+            "account_error": error,
+            "process": facts.as_data() if facts is not None else None,
+            "last_events": page.events,
+        }
+
+    def _account(self, line: list[Args]) -> tuple[Args | None, str | None]:
+        """Ask the actor at the end of ``line``; return what it says, or why there is nothing."""
+        obstacle = obstacle_on(line)
+        if obstacle:
+            return None, obstacle
+        try:
+            said = self._operators.pass_on(line[-1]["name"], "account", {}, ACCOUNT_LIMIT_S)
+        except ControlError as error:
+            return None, str(error)
+        return said, None
+
+    def events(self, args: Args) -> Args:
+        """Tell what happened: behind ``cursor``, or the last ``limit`` of all ``kinds`` wanted."""
+        limit = _count(args.get("limit"), EVENTS_UNASKED)
+        kinds = args.get("kinds")
+        cursor = args.get("cursor")
+
+        def wanted(event: Args) -> bool:
+            return not kinds or event.get("kind") in kinds
+
+        if isinstance(cursor, str):
+            page = read_after(self._events_file, cursor, limit)
+            return {"events": [each for each in page.events if wanted(each)], "cursor": page.cursor}
+        page = read_last(self._events_file, limit, wanted)
+        return {"events": page.events, "cursor": page.cursor}
+
+    def dead(self, _args: Args) -> Args:
+        """Tell who died last, the newest last."""
+        return {"dead": self._graveyard.dead()}
+
+    def processes(self, _args: Args) -> Args:
+        """Tell what the processes of the tree use, by path."""
+        found = {}
+        for node in walk(self._operators.tree()):
+            if node["placement"] == "process":
+                facts = _facts_of(node["pid"])
+                if facts is not None:
+                    found[node["name"]] = facts.as_data()
+        return {"processes": found}
+
+
+def obstacle_on(line: list[Args]) -> str | None:
+    """Say which process between the root and an actor cannot answer now; ``None`` if all may."""
+    for node in line:
+        if node["placement"] != "process":
+            continue
+        if node["pid"] is None:
+            return f"{node['name']} has no process at the moment; it is {node['state']}"
+        facts = _facts_of(node["pid"])
+        if facts is None:
+            return f"the process of {node['name']} ({node['pid']}) is gone"
+        if facts.is_stopped:
+            return f"the process of {node['name']} ({node['pid']}) is {facts.os_state}"
+    return None
+
+
+def _facts_of(pid: int | None) -> ProcessFacts | None:
+    """Look at a process of this node; one that has its number by chance is none of ours."""
+    return look_at(pid) if pid and descends(pid, os.getpid()) else None
+
+
+def _count(asked: object, otherwise: int) -> int:
+    if not isinstance(asked, int) or isinstance(asked, bool) or asked < 0:
+        return otherwise
+    return min(asked, EVENTS_AT_ONCE)

@@ -1,0 +1,154 @@
+"""The file of events: appended by all processes of a node, of bounded size, read by a cursor.
+
+One JSON object a line. Every record is one write to a file opened for appending, so writers need
+no lock; only who finds the file too large takes one, to make it the old generation, of which one is
+kept. A cursor names a place by the first line of the generation and an offset in it, so it still
+means the same after the file has become the old one. A full disk costs records, never an actor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import zlib
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Wanted = Callable[[dict[str, Any]], bool]
+
+MAX_BYTES = 4 * 1024 * 1024
+"""Size from which on a file becomes the old generation."""
+START = "0-0"
+"""The cursor before everything."""
+
+_encode = msgspec.json.Encoder(enc_hook=repr, order=None).encode
+
+
+class EventFile:
+    """Appends records.
+
+    Args:
+        path: The file; its folder must exist. The old generation has ``.1`` behind its name.
+        max_bytes: Size of one generation, give or take a record.
+
+    Attributes:
+        dropped: Records that could not be written.
+    """
+
+    def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self.dropped = 0
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Write one record; a failure is counted."""
+        line = _encode(record) + b"\n"
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                os.write(descriptor, line)
+                if os.fstat(descriptor).st_size > self._max_bytes:
+                    self._rotate(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            self.dropped += 1
+
+    def _rotate(self, descriptor: int) -> None:
+        """Make the file of ``descriptor`` the old one, unless another process was quicker."""
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(self._path.stat(), os.fstat(descriptor)):
+                self._path.replace(old_generation(self._path))
+
+
+class Page(NamedTuple):
+    """Some events, oldest first, and the cursor behind the last one."""
+
+    events: list[dict[str, Any]]
+    cursor: str
+
+
+def old_generation(path: Path) -> Path:
+    """Return where the generation before ``path`` is kept."""
+    return path.with_name(f"{path.name}.1")
+
+
+def read_after(path: Path, cursor: str, limit: int) -> Page:
+    """Return the first ``limit`` events behind ``cursor``.
+
+    A cursor whose generation is gone, or that is none, means the oldest event that is kept.
+    """
+    events: list[dict[str, Any]] = []
+    with contextlib.ExitStack() as opened:
+        for generation, offset in _rest(_generations(path, opened), cursor):
+            end = offset
+            for line in generation.lines(offset):
+                end += len(line)
+                _take(events, line)
+                if len(events) == limit:
+                    break
+            cursor = f"{generation.name}-{end}"
+            if len(events) == limit:
+                break
+    return Page(events, cursor)
+
+
+def read_last(path: Path, limit: int, wanted: Wanted = bool) -> Page:
+    """Return the last ``limit`` events that are wanted, and the cursor behind all there are."""
+    page = read_after(path, START, limit=-1)
+    kept = [event for event in page.events if wanted(event)]
+    return Page(kept[-limit:] if limit else [], page.cursor)
+
+
+class _Generation:
+    """One open file of events; ``name`` is made from its first line, which never changes."""
+
+    def __init__(self, file: BinaryIO, first_line: bytes) -> None:
+        self._file = file
+        self.name = f"{zlib.crc32(first_line):08x}"
+
+    def lines(self, offset: int) -> list[bytes]:
+        """Return the whole lines behind ``offset``; the last writer may still be at one more."""
+        self._file.seek(offset)
+        content = self._file.read()
+        return content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+
+
+def _generations(path: Path, opened: contextlib.ExitStack) -> list[_Generation]:
+    """Open the generations there are, the old one first."""
+    found: list[_Generation] = []
+    # The present one is opened first: if it becomes old meanwhile, it is met twice, never missed.
+    for place in (path, old_generation(path)):
+        with contextlib.suppress(OSError):
+            file = opened.enter_context(place.open("rb"))
+            first_line = file.readline()
+            if first_line.endswith(b"\n"):
+                found.insert(0, _Generation(file, first_line))
+    return found[-1:] if len({each.name for each in found}) == 1 else found
+
+
+def _rest(found: list[_Generation], cursor: str) -> list[tuple[_Generation, int]]:
+    """Return the generations that may have something behind ``cursor``, and from which byte on."""
+    name, _, digits = cursor.partition("-")
+    names = [generation.name for generation in found]
+    if name not in names or not digits.isdecimal():
+        return [(generation, 0) for generation in found]
+    first = names.index(name)
+    later = [(generation, 0) for generation in found[first + 1 :]]
+    return [(found[first], int(digits)), *later]
+
+
+def _take(events: list[dict[str, Any]], line: bytes) -> None:
+    """Add the event of ``line``; a line that was torn by a full disk is left out."""
+    with contextlib.suppress(ValueError):
+        event = json.loads(line)
+        if isinstance(event, dict):
+            events.append(event)
