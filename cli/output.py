@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
 _WIDTH_OF_A_PIPE = 10_000
 _GAP = 3
+
+
+class Styled(NamedTuple):
+    """A cell of a table with a colour, as rich names it; a terminal without colours ignores it."""
+
+    cell: object
+    style: str
+
 
 output_option = click.option(
     "-o",
@@ -36,9 +45,9 @@ def emit(value: object, output: str, render: Callable[[Any], None]) -> None:
         render(value)
 
 
-def print_json(value: object) -> None:
-    """Print ``value`` as indented JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+def print_json(value: object, *, lines: bool = False) -> None:
+    """Print ``value`` as indented JSON, or as one line."""
+    click.echo(json.dumps(value, indent=None if lines else 2, ensure_ascii=False, default=str))
 
 
 def say(message: str) -> None:
@@ -52,10 +61,15 @@ def width_of_stdout() -> int:
 
 
 def console() -> Console:
-    """Return a console on stdout; a pipe is plain."""
+    """Return a console on stdout; a pipe is plain, and so is everything with NO_COLOR."""
     from rich.console import Console
 
-    return Console(width=width_of_stdout(), highlight=False, file=sys.stdout)
+    return Console(
+        width=width_of_stdout(),
+        highlight=False,
+        file=sys.stdout,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+    )
 
 
 def print_table(
@@ -74,17 +88,34 @@ def print_table(
         title: A line above the table.
         spare: Headings of columns that a narrow terminal can do without, the first to go first.
     """
-    from rich import box
-    from rich.table import Table
-
     listed = [list(row) for row in rows]
     shown = columns_that_fit(headings, listed, spare, width_of_stdout())
+    table = make_table([headings[index] for index in shown], _columns(listed, shown), title)
+    print_renderable(table)
+
+
+def make_table(
+    headings: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None
+) -> Table:
+    """Return rows under headings, to be printed or to be redrawn in place.
+
+    Args:
+        headings: One for each column.
+        rows: Cells, some with a colour; ``None`` is printed as nothing.
+        title: A line above the table.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for index in shown:
-        right = any(_is_number(row[index]) for row in listed)
+    for index, heading in enumerate(headings):
+        right = any(_is_number(_plain(row[index])) for row in rows)
         justify: Literal["left", "right"] = "right" if right else "left"
-        table.add_column(headings[index], justify=justify, overflow="fold", no_wrap=index == 0)
-    _print_rows(table, [[row[index] for index in shown] for row in listed])
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=index == 0)
+    for row in rows:
+        table.add_row(*(Text(_cell(cell), style=_style(cell)) for cell in row))
+    return table
 
 
 def columns_that_fit(
@@ -103,17 +134,18 @@ def columns_that_fit(
     return shown
 
 
-def _print_rows(table: Table, rows: Iterable[Sequence[object]]) -> None:
-    from rich.text import Text
-
-    for row in rows:
-        table.add_row(*(Text(_cell(cell)) for cell in row))
+def print_renderable(renderable: RenderableType) -> None:
+    """Print what rich can draw, without blank lines and without blanks at the ends of lines."""
     output = console()
     with output.capture() as captured:
-        output.print(table)
+        output.print(renderable)
     for line in captured.get().splitlines():
         if line.strip():
-            click.echo(line.rstrip())
+            click.echo(line.rstrip(), color=output.color_system is not None)
+
+
+def _columns(rows: Iterable[Sequence[object]], shown: Sequence[int]) -> list[list[object]]:
+    return [[row[index] for index in shown] for row in rows]
 
 
 def print_facts(facts: Iterable[tuple[str, object]], title: str | None = None) -> None:
@@ -139,8 +171,22 @@ def _is_number(cell: object) -> bool:
     return isinstance(cell, int | float) or (isinstance(cell, str) and cell.startswith("$"))
 
 
+def cell_width(cell: object) -> int:
+    """Return how many columns a cell takes."""
+    return len(_cell(cell))
+
+
+def _plain(cell: object) -> object:
+    return cell.cell if isinstance(cell, Styled) else cell
+
+
+def _style(cell: object) -> str:
+    return cell.style if isinstance(cell, Styled) else ""
+
+
 def _cell(cell: object) -> str:
-    return "" if cell is None else _text(cell)
+    plain = _plain(cell)
+    return "" if plain is None else _text(plain)
 
 
 def _text(cell: object) -> str:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 POLL_S = 0.05
 
@@ -35,3 +35,23 @@ def wait_until(
             return False
         sleep(POLL_S)
     return True
+
+
+def paced(
+    interval_s: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,  # noqa: TID251 - the edge of the process
+) -> Iterator[None]:
+    """Yield for ever, at once and then every ``interval_s``; turns that were missed are left out.
+
+    Args:
+        interval_s: Seconds from one turn to the next.
+        clock: Monotonic seconds.
+        sleep: Waits for the next turn.
+    """
+    due_s = clock()
+    while True:
+        yield
+        due_s = max(due_s + interval_s, clock())
+        sleep(max(0.0, due_s - clock()))

@@ -62,6 +62,8 @@ class FakeNode:
         self.status: dict[str, Any] = {"state": "ready", "name": "node-1", "pid": os.getpid()}
         self.tree: dict[str, Any] = TREE
         self.asked: list[tuple[str, dict[str, object]]] = []
+        self.answers: dict[str, Any] = {}
+        self.missing: set[str] = set()
         self.on_down: Callable[[], None] = lambda: None
         self._over = os.eventfd(0)
         self._server = ControlServer(paths.control_socket)
@@ -85,9 +87,12 @@ class FakeNode:
         self.asked.append((op, args))
         if args.get("name") == "nobody":
             raise ControlError("unknown_actor", "there is no actor called nobody")
+        if op in self.missing:
+            raise ControlError("unknown_operation", f"a node knows no operation {op!r}")
         if op == "down":
             self.on_down()
-        return {"status": self.status, "tree": self.tree}.get(op, {"done": op})
+        known = {"status": self.status, "tree": self.tree} | self.answers
+        return known.get(op, {"done": op})
 
 
 @pytest.fixture

@@ -15,10 +15,11 @@ import pytest
 
 from cli import bid as bid_command
 from cli.exits import Exit
+from cli.looking import drawn_lines, short_time
 from cli.main import COMMANDS, cli
 from cli.node import addresses
 from cli.output import columns_that_fit, print_table
-from cli.tree import drawn_lines, print_tree, short_time
+from cli.tree import print_tree
 from config.paths import NodePaths
 from tests.cli.conftest import TREE
 
