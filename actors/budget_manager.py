@@ -11,7 +11,6 @@ their win windows are over, and fresh leases are asked for at once.
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from thespian.actors import WakeupMessage
@@ -117,7 +116,8 @@ class BudgetManager(LightActor):
     ) -> None:
         super().__init__()
         self._account = account
-        self._wallet = Wallet(terms, bidder, secrets.token_hex(6))
+        self._terms = terms
+        self._bidder = bidder
         self._campaign_ids = tuple(campaign_ids)
         self._flights = flights or {}
         self._wall_clock = wall_clock
@@ -130,6 +130,7 @@ class BudgetManager(LightActor):
 
     def on_start(self) -> None:
         """Hear of settlements and losses, and lease some money before the first question."""
+        self._wallet = Wallet(self._terms, self._bidder, self.cell.fresh_id())
         self.subscribe(Settled)
         self.subscribe(Released)
         self._wallet.spendable(self._campaign_ids, self.cell.clock())

@@ -11,6 +11,7 @@ run. What is promised and what not stands in docs/SEMANTICS.md.
 from __future__ import annotations
 
 import random
+import secrets
 import traceback
 from collections import deque
 from functools import partial
@@ -155,6 +156,10 @@ class Cell(Waiting, ExternalCalls):
             parent.children[ref] = None
         ref.scheduled = True
         self.ready.append(ref)
+
+    def fresh_id(self) -> str:
+        """Return a name that nobody else has, not even a predecessor with the same seed."""
+        return secrets.token_hex(6)
 
     # -- life and death -------------------------------------------------------------------------
 
