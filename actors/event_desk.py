@@ -33,10 +33,11 @@ from transport.money import Release, Settle, SettleAck
 from transport.notices import NoticeKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from actors.metering import Meter
     from supervision.ref import Ref
+    from transport.faults import Link
     from transport.frames import LinkFactory, PublisherLink, Received, ServerLink
     from transport.segments import SegmentWriter
 
@@ -144,6 +145,10 @@ class EventDesk(LightActor):
         for resource in (self._server, self._publisher, self._log):
             if resource is not None:
                 resource.close()
+
+    def links(self) -> Sequence[Link]:
+        """See ``LightActor.links``."""
+        return tuple(link for link in (self._server, self._publisher) if link is not None)
 
     def describe(self) -> dict[str, Any]:
         """Tell what is in hand."""

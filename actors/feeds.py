@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from supervision.ref import Ref
+    from transport.faults import Link
     from transport.frames import LinkFactory, SubscriberLink
 
 BURST: Final = 256
@@ -58,6 +59,10 @@ class _Feed(LightActor):
         """Close the socket."""
         if self._subscriber is not None:
             self._subscriber.close()
+
+    def links(self) -> Sequence[Link]:
+        """See ``LightActor.links``."""
+        return () if self._subscriber is None else (self._subscriber,)
 
     def describe(self) -> dict[str, Any]:
         """Tell how much came."""

@@ -27,7 +27,7 @@ from transport.errors import SegmentError
 from transport.notices import NoticeKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from actors.admission import Admitted, DoorRules
     from actors.journal import Journal
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from actors.responses import NoticeForm
     from supervision.ref import Ref, Timer
     from supervision.registry import Route
+    from transport.faults import Link
     from transport.frames import LinkFactory, Received, ServerLink
     from transport.segments import SegmentWriter
 
@@ -148,6 +149,10 @@ class Gateway(LightActor):
             self._server.close()
         if self._log is not None:
             self._log.close()
+
+    def links(self) -> Sequence[Link]:
+        """See ``LightActor.links``."""
+        return () if self._server is None else (self._server,)
 
     def describe(self) -> dict[str, Any]:
         """Tell what is in hand."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from supervision.ref import Ref
+    from transport.faults import Link
     from transport.frames import LinkFactory, Received, ServerLink
 
 BURST: Final = 256
@@ -118,6 +119,10 @@ class InferenceWorker(LightActor):
         """Close the socket; whoever waits learns that we are gone."""
         if self._server is not None:
             self._server.close()
+
+    def links(self) -> Sequence[Link]:
+        """See ``LightActor.links``."""
+        return () if self._server is None else (self._server,)
 
     def describe(self) -> dict[str, Any]:
         """Tell what was answered how, and how batches are sized."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from supervision.ref import Ref, Timer
+    from transport.faults import Link
     from transport.frames import ClientLink, LinkFactory, Reply
 
 DRAIN: Final = 256
@@ -100,6 +101,10 @@ class InferenceLink(LightActor):
         """Close the sockets."""
         for peer in self._peers:
             peer.client.close()
+
+    def links(self) -> Sequence[Link]:
+        """See ``LightActor.links``."""
+        return tuple(peer.client for peer in self._peers)
 
     def describe(self) -> dict[str, Any]:
         """Tell how the peers do."""

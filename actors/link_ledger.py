@@ -23,7 +23,10 @@ from transport.money import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from supervision.ref import Ref
+    from transport.faults import Link
     from transport.frames import ClientLink, LinkFactory, Reply
 
 RESEND_S: Final = 1.0
@@ -90,6 +93,10 @@ class LedgerLink(LightActor):
         """Close the socket."""
         if self._client is not None:
             self._client.close()
+
+    def links(self) -> Sequence[Link]:
+        """See ``LightActor.links``."""
+        return () if self._client is None else (self._client,)
 
     def describe(self) -> dict[str, Any]:
         """Tell how much waits for the ledger."""

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 from thespian.actors import Actor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from supervision.cell import Cell
     from supervision.ref import Ref, Timer
+    from transport.faults import Link
 
 
 class Later(Enum):
@@ -72,6 +75,10 @@ class LightActor(Actor):
     def describe(self) -> dict[str, Any]:
         """Return the actor's own account for those who look in: plain data, no secrets."""
         return {}
+
+    def links(self) -> Sequence[Link]:
+        """Return its open links, for faults that are made on purpose."""
+        return ()
 
     # -- verbs ----------------------------------------------------------------------------------
 

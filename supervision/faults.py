@@ -21,6 +21,7 @@ from supervision.errors import FaultRefusedError
 from supervision.faults_catalog import FaultRequest
 from supervision.faults_taps import TAPS
 from supervision.messages import Report
+from transport.faults import FaultyFrames, FrameRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ class Fault:
 
     Attributes:
         hits: How often it has struck.
+        has_begun: It is or was in force.
         is_over: It strikes no more.
     """
 
@@ -51,6 +53,7 @@ class Fault:
         self.ref = ref
         self.path = ref.path
         self.hits = 0
+        self.has_begun = False
         self.is_over = False
         self._book = book
 
@@ -102,6 +105,71 @@ class ActorFault(Fault):
             tap.lift()
 
 
+class LinkFault(Fault):
+    """A fault on the frames of an actor's links, its next incarnation's included."""
+
+    def begin(self) -> None:
+        """See ``Fault.begin``."""
+        self._frames: list[FaultyFrames] = []
+        if self._book.is_on(self.path, "link"):
+            raise FaultRefusedError(f"the links of {self.path} bear a fault already; heal it first")
+        if not self._spoil(self.ref):
+            raise FaultRefusedError(f"{self.path} has no links; name one who speaks to others")
+        taps.watch_births(self.ref.cell, self._born)
+
+    def _spoil(self, ref: Ref) -> int:
+        args = self.args
+        rules = FrameRules(
+            drop=args["drop"],
+            duplicate=args["duplicate"],
+            corrupt=args["corrupt"],
+            delay_s=args["delay_ms"] / 1000,
+            jitter_s=args["jitter_ms"] / 1000,
+            inward=args["direction"] != "out",
+            outward=args["direction"] != "in",
+        )
+        links = ref.actor.links() if isinstance(ref.actor, LightActor) else ()
+        for link in links:
+            made = FaultyFrames(
+                link, rules, self.rng, ref.cell.clock, self._later(len(self._frames))
+            )
+            self._frames.append(made)
+        return len(links)
+
+    def _later(self, number: int) -> Callable[[float], None]:
+        def later(delay_s: float) -> None:
+            self.after(delay_s, lambda: self._due(self._frames[number]))
+
+        return later
+
+    def _due(self, frames: FaultyFrames) -> None:
+        if frames.due():
+            self.ref.cell.poke(frames.link.fileno())
+
+    def _born(self, ref: Ref) -> None:
+        """Spoil a successor's links as soon as it has made them."""
+        actor = ref.actor
+        if ref.name != self.ref.name or ref.path != self.path or not isinstance(actor, LightActor):
+            return
+        start = actor.on_start
+
+        def start_and_spoil() -> Any:
+            result = start()
+            if not self.is_over:
+                self._spoil(ref)
+            return result
+
+        actor.on_start = start_and_spoil  # type: ignore[method-assign]
+
+    def end(self) -> None:
+        """See ``Fault.end``."""
+        taps.ignore_births(self.ref.cell, self._born)
+        for frames in self._frames:
+            self.hits += frames.hits
+            if frames.end():
+                self.ref.cell.poke(frames.link.fileno())
+
+
 class PointFault(Fault):
     """An error at a named place in the code of this process."""
 
@@ -140,6 +208,7 @@ class ClockFault(Fault):
 
 
 MAKERS: Final[dict[str, type[Fault]]] = {
+    "link": LinkFault,
     "point": PointFault,
     "clock": ClockFault,
     **dict.fromkeys(TAPS, ActorFault),
@@ -183,6 +252,7 @@ class Faults(LightActor):
         except FaultRefusedError:
             del self._active[request.id]
             raise
+        fault.has_begun = True
         self._report("fault_on", fault, "asked for")
         self.after(request.ttl_s, lambda: self.end(fault, "its time was over"))
 
@@ -202,6 +272,13 @@ class Faults(LightActor):
             return 0
         self.end(fault, "healed")
         return 1
+
+    def is_on(self, path: str, kind: str) -> bool:
+        """Tell whether a fault of that kind is in force at that path."""
+        return any(
+            fault.path == path and fault.request.kind == kind and fault.has_begun
+            for fault in self._active.values()
+        )
 
     def after(self, delay_s: float, what: Callable[[], None]) -> Timer:
         """Have ``what`` done after ``delay_s`` seconds, unless the timer is cancelled."""

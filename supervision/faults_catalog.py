@@ -127,6 +127,18 @@ KINDS: Final[dict[str, Kind]] = {
         "it blocks its process at its next message",
         {"for_s": Number(0, LONGEST_S, LONGEST_S)},
     ),
+    "link": Kind(
+        "link",
+        "frames of its sockets are lost, doubled, spoilt or late",
+        {
+            "drop": _SHARE,
+            "duplicate": _SHARE,
+            "corrupt": _SHARE,
+            "delay_ms": _DELAY_MS,
+            "jitter_ms": _DELAY_MS,
+            "direction": OneOf(("in", "out", "both"), "both"),
+        },
+    ),
     "point": Kind(
         "inside",
         "the error that a disk, a device or a process meets at a place in the code",

@@ -129,6 +129,13 @@ class Waiting:
                 ref.ready_fds.append(fd)
         return bool(fds)
 
+    def poke(self, fd: int) -> None:
+        """Have whoever watches ``fd`` look at it, as if it had become readable."""
+        ref = self._watchers.get(fd)
+        if ref is not None and fd not in (ref.ready_fds or ()):
+            ref.ready_fds = [*(ref.ready_fds or ()), fd]
+            ref.schedule()
+
     # -- waiting --------------------------------------------------------------------------------
 
     def _wait_s(self, deadline_s: float | None, idle_s: float) -> float | None:

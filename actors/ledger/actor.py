@@ -37,11 +37,12 @@ from transport.money import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from actors.ledger.clerk import Changes
     from config.paths import NodePaths
     from config.settings import MoneySettings
+    from transport.faults import Link
     from transport.frames import LinkFactory, PublisherLink, ServerLink
 
 #: How often leases whose win window is over are closed, in seconds.
@@ -167,7 +168,7 @@ class LedgerActor(LightActor):
 
     def _open(self) -> ThespianWatch:
         """Read the disk, set the budgets, and only then listen."""
-        self._store = LedgerStore(Path(self._config.db_path))
+        self._store = LedgerStore(Path(self._config.db_path), self.cell.fresh_id)
         self._clerk = Clerk(self._config.terms, self._store.snapshot(), self.cell.clock())
         self._clerk.seed(self._budgets)
         self._store.commit(self._clerk.take_changes())
@@ -197,6 +198,10 @@ class LedgerActor(LightActor):
         self._frames, self._waiting = [], 0
 
     # --- looked at from outside ------------------------------------------------------------------
+
+    def links(self) -> Sequence[Link]:
+        """See ``LightActor.links``."""
+        return tuple(link for link in (self._server, self._publisher) if link is not None)
 
     def describe(self) -> dict[str, Any]:
         """Return counts and the sums of all campaigns, in micros."""

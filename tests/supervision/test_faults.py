@@ -24,11 +24,14 @@ from supervision import (
 from supervision.errors import FaultRefusedError, OrderError
 from supervision.faults_catalog import KINDS, read_request
 from tests.supervision.worlds import Notebook, make_cell, notebook
+from transport.memory import MemoryHub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from supervision.messages import Report
+    from transport.faults import Link
+    from transport.frames import ServerLink
 
 
 class World:
@@ -46,7 +49,7 @@ class World:
         self.writer, self.letters = notebook(self.cell)
         self.cell.run(0.0)
 
-    def _build(self) -> Notebook:
+    def _build(self) -> Any:
         self.books.append(Notebook())
         return self.books[-1]
 
@@ -344,6 +347,122 @@ def test_a_fault_of_one_id_is_not_made_twice(world: World) -> None:
     world.numbers -= 1
     with pytest.raises(FaultRefusedError, match="f1 already"):
         world.fault("drop", share=1.0)
+
+
+# -- links -----------------------------------------------------------------------------------------
+
+
+class Parrot(LightActor):
+    """Repeats what its socket hears."""
+
+    def __init__(self, hub: MemoryHub) -> None:
+        self._hub = hub
+        self._server: ServerLink | None = None
+
+    def on_start(self) -> ThespianWatch:
+        self._server = self._hub.server()
+        self._server.listen("memory://parrot")
+        return ThespianWatch([self._server.fileno()])
+
+    def on_end(self) -> None:
+        assert self._server is not None
+        self._server.close()
+
+    def links(self) -> Sequence[Link]:
+        assert self._server is not None
+        return (self._server,)
+
+    def receiveMessage(self, message: Any, sender: Any) -> None:
+        assert self._server is not None
+        for received in self._server.drain(100):
+            self._server.reply(received.header, received.body)
+
+
+class Cage(World):
+    """A world in which ``top/a`` is a parrot."""
+
+    def __init__(self) -> None:
+        self.hub = MemoryHub()
+        super().__init__()
+        self.client = self.hub.client()
+        self.client.dial("memory://parrot")
+        self.said = 0
+
+    def _build(self) -> Any:
+        return Parrot(self.hub)
+
+    def say(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.said += 1
+            self.client.send(self.said, b"%d" % self.said)
+
+    def heard(self, after_s: float) -> list[int]:
+        self.cell.run(after_s)
+        return [reply.request_id for reply in self.client.drain(1_000)]
+
+
+@pytest.fixture
+def cage() -> Iterator[Cage]:
+    cage = Cage()
+    yield cage
+    cage.cell.shutdown()
+    cage.client.close()
+
+
+def test_frames_of_an_actors_link_are_late_and_wake_it_when_they_are_due(cage: Cage) -> None:
+    cage.fault("link", delay_ms=50, direction="in")
+    cage.say(3)
+    assert cage.heard(0.04) == []
+    assert cage.heard(0.02) == [1, 2, 3]
+    cage.fault("drop", share=0.0)  # beside it
+    cage.say()
+    assert cage.heard(0.06) == [4]
+
+
+def test_late_frames_in_both_directions_take_twice_the_time(cage: Cage) -> None:
+    cage.fault("link", delay_ms=50)
+    for _ in range(5):
+        cage.say()
+        cage.cell.run(0.015)
+    assert cage.heard(0.02) == []
+    assert cage.heard(0.2) == [1, 2, 3, 4, 5]
+
+
+def test_a_share_of_frames_is_lost_and_then_none(cage: Cage) -> None:
+    cage.fault("link", ttl_s=1.0, drop=0.5, direction="out")
+    cage.say(100)
+    assert 30 < len(cage.heard(0.5)) < 70
+    cage.cell.run(1.0)
+    cage.say(100)
+    assert len(cage.heard(0.5)) == 100
+    assert 30 < cage.faults[-1].offender["hits"] < 70
+
+
+def test_what_a_link_held_back_comes_when_it_is_healed(cage: Cage) -> None:
+    fault = cage.fault("link", delay_ms=9_000)
+    cage.say(3)
+    cage.cell.run(0.1)
+    cage.heal(fault)
+    assert cage.heard(0.0) == [1, 2, 3]
+
+
+def test_the_links_of_a_successor_bear_the_fault_too(cage: Cage) -> None:
+    cage.fault("link", delay_ms=50, direction="out")
+    cage.cell.kill(cage.a, "died")
+    cage.cell.run(0.01)
+    cage.say()
+    assert cage.heard(0.04) == []
+    assert cage.heard(0.02) == [1]
+
+
+def test_links_bear_one_fault_at_a_time_and_need_an_owner(cage: Cage, world: World) -> None:
+    fault = cage.fault("link", drop=1.0)
+    with pytest.raises(FaultRefusedError, match="bear a fault already"):
+        cage.fault("link", delay_ms=1)
+    cage.heal(fault)
+    cage.fault("link", delay_ms=1)
+    with pytest.raises(FaultRefusedError, match="has no links"):
+        world.fault("link", drop=1.0)
 
 
 # -- points ----------------------------------------------------------------------------------------
