@@ -59,3 +59,7 @@ class OrderError(SupervisionError):
 
 class FaultRefusedError(OrderError):
     """A fault that was asked for makes no sense, or does not fit its target."""
+
+
+class StateRefusedError(OrderError):
+    """An actor's state cannot be read or replaced as was asked."""

@@ -387,3 +387,13 @@ class Supervisor(LightActor):
         now = int(self.cell.clock())
         recent = [moment for moment in self.state.restarts if moment >= now - self.flags.period_s]
         return max(0, self.flags.intensity - len(recent))
+
+    def system_format_state(self) -> dict[str, Any]:
+        """Return its table as people see it."""
+        table = [
+            {"id": each.key, "type": each.spec.type, "state": each.state,
+             "pid": self._pids.get(each.key)}
+            for each in self.state.in_order()
+        ]  # fmt: skip
+        restarts, waiting = list(self.state.restarts), len(self._backlog)
+        return {"restarts": restarts, "waiting": waiting, "children": table}

@@ -1,0 +1,144 @@
+"""Redaction: what is inside an actor or a message, as bounded plain data without what is private.
+
+One place decides by the names of fields and types. Who is asked about, where they are and what they
+agreed to, and whatever signs or unlocks, is replaced by a mark; bytes are only counted, because
+nobody knows what is in them. What remains is cut to a size that a person can read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from supervision.ref import Ref, Timer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PRIVATE = frozenset(
+    """
+    user users uid uids buyeruid buyeruids eid eids ip ipv6 ifa ifas idfa gaid didsha1 didmd5
+    dpidsha1 dpidmd5 macsha1 macmd5 lat lon geo zip yob gender ua agent cookie cookies
+    consent consents consented gpp tcf gdpr coppa regs tracking dnt lmt
+    tokens vector vectors history
+    secret secrets salt salts password passwords credential credentials authorization
+    signature sig token key keys nurl burl lurl adm markup
+    """.split()  # noqa: SIM905 - a list of sixty words is read more easily so
+)
+"""Words of which none may stand in the name of a field, or the name of a type, that is shown."""
+MARK = "<redacted>"
+_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
+
+
+class Bounds(NamedTuple):
+    """How much is shown.
+
+    Attributes:
+        depth: Levels of containers and objects.
+        items: Entries of one container.
+        characters: Of one text.
+    """
+
+    depth: int = 6
+    items: int = 50
+    characters: int = 300
+
+
+STATE_BOUNDS = Bounds()
+MESSAGE_BOUNDS = Bounds(depth=4, items=12, characters=120)
+
+
+def is_private(name: str) -> bool:
+    """Tell whether a field or a type of this name is not to be shown."""
+    return any(word.lower() in PRIVATE for word in _WORDS.findall(name))
+
+
+def plain_data(value: object, bounds: Bounds = STATE_BOUNDS) -> Any:
+    """Return ``value`` as bounded, redacted data that JSON can carry. It never raises."""
+    try:
+        return _plain(value, bounds)
+    except Exception as error:  # noqa: BLE001 - whatever a foreign object does when it is looked at
+        return f"<{type(value).__qualname__} that cannot be shown: {type(error).__name__}>"
+
+
+def _plain(value: object, bounds: Bounds) -> Any:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return _cut(value, bounds.characters)
+        case bytes() | bytearray() | memoryview():
+            return f"<{len(value)} bytes>"
+        case Ref():
+            return value.path
+        case type():
+            return value.__qualname__
+        case _:
+            return _whole(value, bounds)
+
+
+def _whole(value: object, bounds: Bounds) -> Any:
+    """Show what consists of parts, if its type's name is not private."""
+    kind = type(value).__qualname__
+    if is_private(kind):
+        return _mark(value, f"<redacted {kind}")
+    if bounds.depth == 0:
+        return _mark(value, f"<{kind}")
+    deeper = bounds._replace(depth=bounds.depth - 1)
+    if isinstance(value, Mapping):
+        return _mapping(value, deeper)
+    if isinstance(value, list | tuple | set | frozenset) or kind == "deque":
+        return _sequence(value, deeper)  # type: ignore[arg-type]
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"<{kind} of {value.dtype}, shape {value.shape}>"
+    fields = None if isinstance(value, Timer) or callable(value) else fields_of(value)
+    return f"<{kind}>" if fields is None else {"type": kind, **_mapping(fields, deeper)}
+
+
+def fields_of(value: object) -> dict[str, Any] | None:
+    """Return the fields of an object by name; ``None`` if it has none that can be seen."""
+    names = [
+        name
+        for kind in type(value).__mro__
+        for name in (getattr(kind, "__struct_fields__", None) or _slots(kind))
+    ]
+    found = {name: getattr(value, name) for name in names if hasattr(value, name)}
+    found.update(getattr(value, "__dict__", {}))
+    return found if names or hasattr(value, "__dict__") else None
+
+
+def _slots(kind: type) -> Iterable[str]:
+    slots = kind.__dict__.get("__slots__", ())
+    names = (slots,) if isinstance(slots, str) else tuple(slots)
+    return (name for name in names if not name.startswith("__"))
+
+
+def _mapping(value: Mapping[Any, Any], bounds: Bounds) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for number, (key, part) in enumerate(value.items()):
+        if number == bounds.items:
+            shown["..."] = f"{len(value) - number} more"
+            break
+        name = key if isinstance(key, str) else str(_plain(key, bounds))
+        private = isinstance(key, str) and is_private(key)
+        shown[_cut(name, bounds.characters)] = _mark(part) if private else _plain(part, bounds)
+    return shown
+
+
+def _sequence(value: Iterable[Any], bounds: Bounds) -> list[Any]:
+    parts = list(value)
+    shown = [_plain(part, bounds) for part in parts[: bounds.items]]
+    if len(parts) > bounds.items:
+        shown.append(f"... {len(parts) - bounds.items} more")
+    return shown
+
+
+def _mark(value: object, beginning: str = MARK[:-1]) -> str:
+    """Say that something was here, and how many entries it had."""
+    counted = not isinstance(value, str | bytes) and hasattr(value, "__len__")
+    return f"{beginning}, {len(value)} entries>" if counted else f"{beginning}>"  # type: ignore[arg-type]
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
