@@ -23,7 +23,7 @@ from thespian.actors import Actor, ActorAddress, ThespianWatch, WatchMessage
 from supervision.alarm import Alarm
 from supervision.cell import Cell, failure_reason
 from supervision.desk import serve
-from supervision.errors import OrderError
+from supervision.errors import IgnoreStart, OrderError
 from supervision.inspect import find, tree_of
 from supervision.keeper import Keeper, ProcessRecord, end_the_tree
 from supervision.messages import ChildDeclined, ChildFailed, ChildStarted
@@ -117,11 +117,11 @@ class Host(Actor):
         cell.registry.on_change = lambda route: cell.reporter(route_report(route))
         self._keep_children(cell, boot)
         try:
-            actor = spec.start.build()
+            actor = spec.start.build(boot.args)
         except Exception as error:  # noqa: BLE001 - any bug in a constructor is a failed start
-            self._say_and_exit(
-                BootFailed(boot.number, failure_reason(error), traceback.format_exc()), 1
-            )
+            declined = isinstance(error, IgnoreStart)
+            words = (failure_reason(error), traceback.format_exc(), declined)
+            self._say_and_exit(BootFailed(boot.number, *words), 0 if declined else 1)
         nested = isinstance(actor, Supervisor) and spec.type == "worker"
         # The root's news come to the outside of the cell, where this host reads them.
         self._root = cell.spawn(

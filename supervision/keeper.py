@@ -78,6 +78,7 @@ class ProcessRecord:
         snapshot: What it last said it looks like inside.
         last_words: Its own account of its end, once it has given one.
         verdict: Why its keeper killed it, if it did.
+        ended: Its end has been told.
     """
 
     number: int
@@ -95,6 +96,7 @@ class ProcessRecord:
     last_words: Ended | BootFailed | None = None
     verdict: Reason | None = None
     ready_timer: Timer | None = None
+    ended: bool = False
 
 
 class Keeper(LightActor):
@@ -143,8 +145,16 @@ class Keeper(LightActor):
 
     # -- the supervisors' port
 
-    def start_process(self, supervisor: Ref, spec: ChildSpec, path: str) -> ProcessRecord:
+    def start_process(
+        self, supervisor: Ref, spec: ChildSpec, path: str, args: tuple[Any, ...] = ()
+    ) -> ProcessRecord:
         """Fork a process and tell it what to be; news of it go to ``supervisor``.
+
+        Args:
+            supervisor: Who hears of it.
+            spec: What it is to be.
+            path: Its name in the tree.
+            args: Further arguments of its factory: those of a dynamic child.
 
         Raises:
             StartError: The system gives no process or no descriptor.
@@ -164,7 +174,8 @@ class Keeper(LightActor):
         )
         self.records[number] = record
         record.ready_timer = self.wake_after(self._settings.ready_timeout_s, record)
-        self._forker.tell(address, Boot(spec, path, number, self._settings, self._reporter))
+        boot = Boot(spec, path, number, self._settings, self._reporter, args=args)
+        self._forker.tell(address, boot)
         self.send(self._myRef, "watch")
         return record
 
@@ -288,6 +299,7 @@ class Keeper(LightActor):
     def _bury(self, record: ProcessRecord, reason: Reason) -> None:
         if self.records.pop(record.number, None) is None:
             return
+        record.ended = True
         # Closed in a later turn: a number that is free while it is still watched would confuse old
         # and new.
         self.send(self._myRef, record)

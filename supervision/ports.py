@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from supervision.messages import Reason
@@ -14,6 +14,7 @@ class ProcessChild(Protocol):
     """One operating-system process that runs one child."""
 
     pid: int
+    ended: bool
 
 
 class ProcessPort(Protocol):
@@ -22,8 +23,10 @@ class ProcessPort(Protocol):
     News of them (started, failed, exited) come to the supervisor's system lane.
     """
 
-    def start_process(self, supervisor: Ref, spec: ChildSpec, path: str) -> ProcessChild:
-        """Fork a process for ``spec``.
+    def start_process(
+        self, supervisor: Ref, spec: ChildSpec, path: str, args: tuple[Any, ...] = ()
+    ) -> ProcessChild:
+        """Fork a process for ``spec``; ``args`` are a dynamic child's own.
 
         Raises:
             StartError: There is none to be had.

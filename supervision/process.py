@@ -52,6 +52,8 @@ class Boot:
     reporter: Any = None
     watchdog_pid: int | None = None
     """Set for the topmost process only: whose death ends the whole process group."""
+    args: tuple[Any, ...] = ()
+    """A dynamic child's own arguments."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,7 +266,7 @@ class Supervisor(LightActor):
             )
         else:
             try:
-                handle = self._start_process(spec, path)
+                handle = self._start_process(child, path)
             except StartError as error:
                 self.last_errors[child.key] = str(error)
                 self._backlog.keep(events.LaunchFailed(child.key, child.incarnation, error.reason))
@@ -276,11 +276,11 @@ class Supervisor(LightActor):
         self._pids[child.key] = body.pid
         self._by_handle[handle] = body
 
-    def _start_process(self, spec: ChildSpec, path: str) -> Handle:
+    def _start_process(self, child: Child, path: str) -> Handle:
         if self.cell.processes is None:
             text = f"{path} wants its own process; this cell can make none"
             raise StartError("no_processes_here", text)
-        return self.cell.processes.start_process(self._myRef, spec, path)
+        return self.cell.processes.start_process(self._myRef, child.spec, path, child.args)
 
     def _halt(self, child: Child) -> None:
         body = self.bodies.get(child.key)
@@ -319,17 +319,17 @@ class Supervisor(LightActor):
             body = self._by_handle.get(args[0]) if not isinstance(args[0], str) else None
             if body is not None:
                 args = (body.key,)
-            elif isinstance(args[0], Ref) and self._asked_unrecorded(message, args[0], caller):
+            elif self._asked_unrecorded(message, args[0], caller):
                 return
         self._take(events.Asked(message.operation, args, caller))
 
-    def _asked_unrecorded(self, message: Call, ref: Ref, caller: tuple[Ref, int]) -> bool:
+    def _asked_unrecorded(self, message: Call, ref: Any, caller: tuple[Ref, int]) -> bool:
         """Answer about a handle that is in no record, if it is dead or of the fast lane."""
-        if ref.actor is None:
+        if has_ended(ref):
             if message.operation == "terminate_child":
                 self._answer(caller, "ok")  # as OTP: what is dead has been terminated
             return message.operation == "terminate_child"
-        if self._fast is None or ref.parent is not self._myRef:
+        if self._fast is None or getattr(ref, "parent", None) is not self._myRef:
             return False
         if message.operation == "terminate_child":
             self._fast.halt(ref, caller)

@@ -152,6 +152,20 @@ def test_a_child_is_told_what_to_be_and_its_supervisor_hears_when_it_is(world: W
     assert record.snapshot == {"mailbox": 3}
 
 
+def test_a_dynamic_child_is_told_its_own_arguments(world: World) -> None:
+    world.keeper.start_process(world.supervisor, SPEC, "top/w:1", ("h1", 2))
+    (boot,) = world.forker.said(Boot)
+    assert boot.args == ("h1", 2)
+
+
+def test_a_handle_knows_when_the_end_has_been_told(world: World) -> None:
+    record, sleeper = world.started()
+    assert not record.ended
+    sleeper.program.kill()
+    world.die(sleeper)
+    assert record.ended
+
+
 def test_a_child_that_is_killed_before_it_is_ready_has_failed_to_start(world: World) -> None:
     record, sleeper = world.start()
     sleeper.program.kill()
