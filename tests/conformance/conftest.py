@@ -1,23 +1,44 @@
-"""Options and parameters of the conformance run.
+"""Options and parameters of the conformance run, and its counts.
 
-``pytest tests/conformance --cases FILE --traces FILE --placement light``: any file of the format of
-the case table is replayed on our supervisor. Without options the shared files are used if they are
-there.
+``pytest tests/conformance [--cases FILE] [--traces FILE] [--placement light|process]``: any file of
+the format of the case table, and any of recorded runs, is replayed on our supervisor. Without files
+the shared ones are used if they are there; without a placement both are tried. Of the recorded runs
+that nobody asked for, processes replay a sample; with ``--soak``, or ``BIDWRIGHT_SOAK=1`` in the
+environment, all.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import random
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+
+from tests.conformance.light import LightWorld
+from tests.conformance.processes import ProcessWorld
+from tests.conformance.theatre import Theatre
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from _pytest.terminal import TerminalReporter
+
+    from tests.conformance.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "supervision"
 CASES = SHARED / "conformance.yaml"
 TRACES = SHARED / "golden_traces.jsonl"
+PLACEMENTS = ("light", "process")
+SAMPLE = 40
+SAMPLE_SEED = 27
+OUTCOMES = ("passed", "failed", "skipped")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,7 +47,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--traces", type=Path, default=None, help="recorded runs, one JSON object a line"
     )
-    group.addoption("--placement", choices=("light", "process"), default="light")
+    group.addoption("--placement", choices=PLACEMENTS, default=None, help="only this placement")
+    group.addoption("--soak", action="store_true", help="all recorded runs in every placement")
 
 
 def chosen(config: pytest.Config, option: str) -> Path | None:
@@ -34,6 +56,11 @@ def chosen(config: pytest.Config, option: str) -> Path | None:
     if path is not None and not path.is_file():
         raise pytest.UsageError(f"{option}: there is no file {path}")
     return path
+
+
+def soaks(config: pytest.Config) -> bool:
+    asked = config.getoption("--soak", default=False)
+    return bool(asked) or os.environ.get("BIDWRIGHT_SOAK") == "1"
 
 
 def read_cases(path: Path) -> list[dict[str, Any]]:
@@ -49,6 +76,9 @@ def read_traces(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file if line.strip()]
 
 
+# -- what is run -----------------------------------------------------------------------------------
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     config = metafunc.config
     given = chosen(config, "--cases"), chosen(config, "--traces")
@@ -56,25 +86,85 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         # Whoever names one of the two files wants that one only.
         path = given[0] or (CASES if given[1] is None else None)
         cases = read_cases(path) if path is not None and path.is_file() else []
-        marks = params_or_skip(cases, [case["id"] for case in cases], path)
-        metafunc.parametrize("case", marks)
+        everywhere = {name: [(case["id"], case) for case in cases] for name in PLACEMENTS}
+        metafunc.parametrize(("placement", "case"), params(everywhere, path, config))
     if "trace" in metafunc.fixturenames:
         path = given[1] or (TRACES if given[0] is None else None)
         traces = read_traces(path) if path is not None and path.is_file() else []
-        marks = params_or_skip(traces, [trace["program"]["id"] for trace in traces], path)
-        metafunc.parametrize("trace", marks)
+        by_id = [(trace["program"]["id"], trace) for trace in traces]
+        some = by_id if given[1] is not None or soaks(config) else sample(by_id)
+        metafunc.parametrize(
+            ("placement", "trace"), params({"light": by_id, "process": some}, path, config)
+        )
 
 
-def params_or_skip(values: list[Any], ids: list[str], path: Path | None) -> list[Any]:
-    if values:
-        return [pytest.param(value, id=name) for value, name in zip(values, ids, strict=True)]
+def sample(values: list[Any]) -> list[Any]:
+    return random.Random(SAMPLE_SEED).sample(values, min(SAMPLE, len(values)))
+
+
+def params(
+    values: dict[str, list[tuple[str, Any]]], path: Path | None, config: pytest.Config
+) -> list[Any]:
+    """Make the parameters of all placements asked for, or one that is skipped and says why."""
+    only = config.getoption("--placement", default=None)
+    marks = {"light": (), "process": (pytest.mark.integration, pytest.mark.slow)}
+    made = [
+        pytest.param(placement, value, id=f"{name}-{placement}", marks=marks[placement])
+        for placement in PLACEMENTS
+        for name, value in values[placement]
+        if only in (None, placement)
+    ]
+    if made:
+        return made
     reason = f"{path} is not there" if path is not None else "only the other kind was asked for"
-    return [pytest.param(None, id="none", marks=pytest.mark.skip(reason=reason))]
+    return [pytest.param(None, None, id="none", marks=pytest.mark.skip(reason=reason))]
+
+
+# -- where it is run -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def theatre() -> Iterator[Theatre]:
+    """One warm process that starts all supervisors under test; at its end nothing is left."""
+    with closing(Theatre()) as theatre:
+        yield theatre
 
 
 @pytest.fixture
-def placement(request: pytest.FixtureRequest) -> str:
-    name: str = request.config.getoption("--placement", default="light")
-    if name == "process":
-        pytest.skip("children in processes of their own have no adapter for scripted probes yet")
-    return name
+def world(request: pytest.FixtureRequest, placement: str) -> Iterator[World]:
+    params = request.node.callspec.params
+    kind = f"cases, {params['case']['level']}" if "case" in params else "recorded runs"
+    request.node.user_properties.append(("conformance", (placement, kind)))
+    make = LightWorld if placement == "light" else stage_of(request)
+    with closing(make()) as world:
+        yield world
+
+
+def stage_of(request: pytest.FixtureRequest) -> Any:
+    theatre = request.getfixturevalue("theatre")
+    return lambda: ProcessWorld(theatre)
+
+
+# -- the counts ------------------------------------------------------------------------------------
+
+
+TALLY: Counter[tuple[str, str, str]] = Counter()
+"""How many ended how: by placement, kind and outcome."""
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    what: Any = dict(report.user_properties).get("conformance")
+    if what is not None and (report.when == "call" or report.outcome != "passed"):
+        placement, kind = what
+        TALLY[placement, kind, report.outcome] += 1
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    if not TALLY:
+        return
+    terminalreporter.section("conformance")
+    for placement, kind in sorted({key[:2] for key in TALLY}):
+        passed, failed, skipped = (TALLY[placement, kind, outcome] for outcome in OUTCOMES)
+        terminalreporter.line(
+            f"{placement:8}{kind:16}{passed:4} passed, {failed} failed, {skipped} left out"
+        )

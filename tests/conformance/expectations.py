@@ -1,10 +1,16 @@
-"""Compare what was seen with what the tables expect."""
+"""Compare what was seen with what the tables expect, and say what differs."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.conformance.world import SETTLE_MS, World, addresses
+from tests.conformance.words import addresses, expected_tree
+from tests.conformance.world import SETTLE_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conformance.world import World
 
 
 def matches(expected: Any, seen: Any) -> bool:
@@ -18,57 +24,90 @@ def matches(expected: Any, seen: Any) -> bool:
     return bool(expected == seen)
 
 
-def branch(node: Any) -> list[Any]:
-    """Read a node of an expected tree: ``"id state"`` or ``{id: [...]}``."""
-    if isinstance(node, dict):
-        ((name, children),) = node.items()
-        return [name, "running", [branch(child) for child in children]]
-    name, state = node.rsplit(" ", 1)
-    return [name, state]
+class Step:
+    """One thing that is done, and all that is compared about it.
+
+    Args:
+        world: Where it is done.
+        where: What a failure says first.
+    """
+
+    def __init__(self, world: World, where: str) -> None:
+        self._world = world
+        self._where = where
+        self._seen = len(world.events())
+        self._began_s = world.clock()
+
+    def took_ms(self) -> float:
+        return (self._world.clock() - self._began_s) * 1000
+
+    def events(self) -> list[str]:
+        """What has happened since this step began."""
+        return self._world.events()[self._seen :]
+
+    def must(self, holds: bool, what: str, expected: Any, seen: Any) -> None:
+        """Fail unless it ``holds``: with the step, what was expected, and what was seen."""
+        if holds:
+            return
+        lines = [
+            f"{self._where}: {what} differ",
+            f"  expected {expected}",
+            f"  seen     {seen}",
+            f"  all events of this step: {self.events()}",
+            f"  all events before it:    {self._world.events()[: self._seen]}",
+        ]
+        raise AssertionError("\n".join(lines))
+
+    def is_equal(self, what: str, expected: Any, seen: Any) -> None:
+        self.must(expected == seen, what, expected, seen)
 
 
-def expected_tree(tree: Any) -> Any:
-    return [branch(node) for node in tree] if isinstance(tree, list) else tree
+def check(world: World, expect: dict[str, Any], act: Callable[[], Any], where: str) -> None:
+    """Do one thing of a case and hold what happened against what was expected of it."""
+    step = Step(world, where)
+    answer = act()
+    took_ms = step.took_ms()
+    if "returns" in expect:
+        expected = expect["returns"]
+        step.must(matches(expected, answer), "what it returned", expected, answer)
+    least, most = expect.get("ms_min", 0), expect.get("ms_max", took_ms)
+    step.must(least <= took_ms <= most, "the milliseconds it took", f"{least} to {most}", took_ms)
+    if expect.get("quick"):
+        return
+    if (settle_ms := expect.get("settle", SETTLE_MS)) > 0:
+        world.settle(settle_ms)
+    if "events" in expect:
+        check_events(step, expect["events"], any_order=expect.get("events_any_order", False))
+    if "sup" in expect and not addresses(expect):
+        step.is_equal("the states of the supervisor", expect["sup"], world.supervisor_state())
+    if "tree" in expect:
+        step.is_equal("the trees", expected_tree(expect["tree"]), world.tree())
+    if "counts" in expect:
+        step.is_equal("the counts", expect["counts"], world.counts())
+
+
+def check_events(step: Step, expected: list[str], *, any_order: bool) -> None:
+    seen = step.events()
+    step.must(seen == expected or (any_order and sorted(seen) == sorted(expected)),
+              "the events", expected, seen)  # fmt: skip
+
+
+def compare(world: World, observed: dict[str, Any], act: Callable[[], Any], where: str) -> None:
+    """Do one thing of a recorded program and hold what happened against what OTP did."""
+    step = Step(world, where)
+    answer = act()
+    world.settle()
+    expected = observed["returns"]
+    step.must(matches(expected, answer), "what it returned", expected, answer)
+    # Dynamic children are stopped all at once; OTP promises no order among them.
+    check_events(step, observed["events"], any_order=world.is_dynamic)
+    step.is_equal("the states of the supervisor", observed["sup"], world.supervisor_state())
+    expected, seen = observed["tree"], world.tree()
+    step.is_equal("the trees", plain_tree(expected, dynamic=world.is_dynamic),
+                  plain_tree(seen, dynamic=world.is_dynamic))  # fmt: skip
+    step.is_equal("the counts", observed["counts"], world.counts())
 
 
 def plain_tree(tree: Any, *, dynamic: bool) -> Any:
     """Of a dynamic supervisor's children OTP gives no order."""
     return sorted(tree, key=repr) if dynamic and isinstance(tree, list) else tree
-
-
-def check(world: World, expect: dict[str, Any], act: Any, where: str) -> None:
-    """Do one thing and hold what happened against what was expected of it."""
-    seen = len(world.log.events)
-    began_s = world.clock()
-    answer = act()
-    took_ms = (world.clock() - began_s) * 1000
-    if "returns" in expect:
-        assert matches(expect["returns"], answer), f"{where}: returned {answer}"
-    if "ms_min" in expect:
-        assert took_ms >= expect["ms_min"], f"{where}: took only {took_ms} ms"
-    if "ms_max" in expect:
-        assert took_ms <= expect["ms_max"], f"{where}: took {took_ms} ms"
-    if expect.get("quick"):
-        return
-    if (settle_ms := expect.get("settle", SETTLE_MS)) > 0:
-        world.settle(settle_ms)
-    check_events(expect, world.log.events[seen:], where)
-    check_samples(world, expect, where)
-
-
-def check_events(expect: dict[str, Any], events: list[str], where: str) -> None:
-    if "events" not in expect:
-        return
-    if expect.get("events_any_order"):
-        assert sorted(events) == sorted(expect["events"]), where
-    else:
-        assert events == expect["events"], where
-
-
-def check_samples(world: World, expect: dict[str, Any], where: str) -> None:
-    if "sup" in expect and not addresses(expect):
-        assert world.supervisor_state() == expect["sup"], where
-    if "tree" in expect:
-        assert world.tree() == expected_tree(expect["tree"]), where
-    if "counts" in expect:
-        assert world.counts() == expect["counts"], where
