@@ -20,6 +20,7 @@ SOAK = bool(os.environ.get("BIDWRIGHT_SOAK"))
 STATIC = ("one_for_one", "one_for_all", "rest_for_one")
 KINDS: tuple[Any, ...] = get_args(Restart)
 PERIOD_S = 1
+pytestmark = pytest.mark.timeout(3600 if SOAK else 60)
 
 
 def spec(key: str, restart: Any, **more: Any) -> ChildSpec:
