@@ -10,7 +10,7 @@ ARGS ?=
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install demo test check format bench clean
+.PHONY: help install demo test check format bench chaos clean
 
 help:
 	@echo "make install   make .venv with everything; does nothing when it is up to date"
@@ -19,6 +19,7 @@ help:
 	@echo "make check     formatting, lint, types, layers"
 	@echo "make format    format the code"
 	@echo "make bench     benchmarks of the runtime and of the whole path"
+	@echo "make chaos     every chaos experiment on nodes of their own"
 	@echo "make clean     remove .venv and caches"
 
 install: $(INSTALLED)
@@ -57,6 +58,9 @@ bench: install
 	$(BIN)/python benchmarks/bench_ledger.py
 	$(BIN)/python benchmarks/bench_cell_path.py
 	$(BIN)/python benchmarks/bench_path.py
+
+chaos: install
+	$(BIN)/bidwright chaos run --all $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

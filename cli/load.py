@@ -47,6 +47,7 @@ class Order:
     explain_every: int = 10
     patience: float = 5.0
     events: bool = True
+    timeline: Path | None = None
 
 
 @click.command()
@@ -99,6 +100,11 @@ class Order:
     help="Seconds after which an unanswered request is given up.",
 )
 @click.option("--events/--no-events", default=True, help="Tell the node of wins and clicks.")
+@click.option(
+    "--timeline",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write the counts of every quarter of a second to this file, one JSON object a line.",
+)
 @output_option
 @node_options
 @click.pass_context
@@ -144,13 +150,42 @@ def play(node: Node, order: Order, on_progress: Callable[[float, Tally], None]) 
             _schedule(order),
             Limits(order.duration if order.requests is None else math.inf, order.count),
             time.monotonic,
-            lambda: datetime.now(tz=UTC).timestamp(),
+            wall_time,
         )
-        with _interrupt_stops(player):
-            elapsed_s = player.run(on_progress)
+        with _interrupt_stops(player), _written(order.timeline, on_progress) as on_time:
+            elapsed_s = player.run(on_time)
     finally:
         lanes.close([*requests, *events])
     return summarise(player.tally, elapsed_s)
+
+
+def wall_time() -> float:
+    """Return the Unix time in seconds."""
+    return datetime.now(tz=UTC).timestamp()
+
+
+@contextmanager
+def _written(
+    file: Path | None, on_progress: Callable[[float, Tally], None]
+) -> Iterator[Callable[[float, Tally], None]]:
+    """Write the timeline, if there is to be one, beside showing the progress."""
+    from cli.play.timeline import Timeline
+
+    if file is None:
+        yield on_progress
+        return
+    with file.open("w", encoding="utf-8") as lines:
+        timeline = Timeline(lines, wall_time)
+        last: list[tuple[float, Tally]] = []
+
+        def on_time(now_s: float, tally: Tally) -> None:
+            last[:] = [(now_s, tally)]
+            timeline(now_s, tally)
+            on_progress(now_s, tally)
+
+        yield on_time
+        for now_s, tally in last:
+            timeline.write(now_s, tally)
 
 
 @contextmanager

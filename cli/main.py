@@ -21,6 +21,7 @@ COMMANDS = {
     "bid": Home("cli.bid:bid", "Send bid requests and show the decisions."),
     "load": Home("cli.load:load", "Play an exchange: requests, auctions, wins, clicks."),
     "ledger": Home("cli.ledger:ledger", "Show and verify the money."),
+    "chaos": Home("cli.chaos.commands:chaos", "Hurt a node on purpose, and see that it takes it."),
     "train": Home("cli.train:train", "Train a model on the sample world."),
     "config": Home("cli.config_show:config", "Show every setting and where it comes from."),
     "doctor": Home("cli.doctor:doctor", "Check that this machine can run a node."),
