@@ -9,6 +9,7 @@ from supervision.ref import Ref, Timer
 
 if TYPE_CHECKING:
     from supervision.cell import Cell
+    from supervision.messages import Reason
     from supervision.ports import ProcessChild
     from supervision.state import Child
 
@@ -46,13 +47,13 @@ class Body:
         """The process it lives in."""
         return os.getpid() if isinstance(self.handle, Ref) else self.handle.pid
 
-    def stop(self, cell: Cell) -> None:
+    def stop(self, cell: Cell, reason: Reason = "shutdown") -> None:
         """Ask it to end politely."""
         if isinstance(self.handle, Ref):
-            cell.stop(self.handle, "shutdown")
+            cell.stop(self.handle, reason)
         else:
             assert cell.processes is not None
-            cell.processes.stop_process(self.handle, "shutdown")
+            cell.processes.stop_process(self.handle, reason)
 
     def kill(self, cell: Cell) -> None:
         """End it at once."""

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from supervision import faults
+from supervision import faults, system, tracing
 from supervision.errors import OrderError
 from supervision.inspect import own_account
+from supervision.messages import Call
+from supervision.ref import Ref
+from supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from supervision.body import Body
     from supervision.cell import Cell
-    from supervision.ref import Ref
+    from supervision.messages import Reason
 
     Args = dict[str, Any]
 
@@ -53,11 +57,55 @@ def _heal(cell: Cell, _ref: Ref, args: Args) -> Args:
 
 
 def _account(_cell: Cell, ref: Ref, _args: Args) -> Args:
-    return {"details": own_account(ref.actor)}
+    return {**system.get_status(ref), "details": own_account(ref.actor)}
+
+
+def _state(_cell: Cell, ref: Ref, _args: Args) -> Args:
+    return {"run_state": system.run_state(ref), "state": system.format_state(ref)}
+
+
+def _trace(_cell: Cell, ref: Ref, args: Args) -> Args:
+    since = args.get("since")
+    if args.get("stop"):
+        tracing.end(ref)
+    elif since is None:
+        tracing.begin(ref, args.get("limit"), args.get("for_s"))
+    return tracing.page(ref, since if isinstance(since, int) and since > 0 else 0)
+
+
+def _restart_child(cell: Cell, ref: Ref, args: Args) -> None:
+    """Have a supervisor start one of its children anew, whatever state that is in."""
+    supervisor = ref.actor
+    key = args.get("child", "")
+    child = supervisor.state.children.get(key) if isinstance(supervisor, Supervisor) else None
+    if child is None or child.spec.restart == "temporary":
+        raise OrderError(f"{key or 'this'} is no child that would be started again; kill it")
+    body = supervisor.bodies.get(key)
+    if body is not None and child.spec.restart == "permanent":
+        _end_politely(supervisor, body, ("shutdown", args.get("reason", "restarted")))
+        return
+    # Its end would not bring it back, so its supervisor is asked for both, one after the other.
+    nobody = Ref(cell, "operator", None, 0)
+    nobody.post(ref, Call("terminate_child", (key,)))
+    nobody.post(ref, Call("restart_child", (key,)))
+
+
+def _end_politely(supervisor: Supervisor, body: Body, reason: Reason) -> None:
+    """Ask a child to end within the time of its spec, by itself and not as part of a stop."""
+    within = body.spec.stop_within
+    if within == "brutal_kill":
+        body.kill(supervisor.cell)
+        return
+    body.stop(supervisor.cell, reason)
+    if within != "infinity" and body.deadline is None:
+        body.deadline = supervisor.wake_after(within / 1000, body)
 
 
 OPERATIONS: dict[str, Callable[[Cell, Ref, Args], Args | None]] = {
     "account": _account,
+    "state": _state,
+    "trace": _trace,
+    "restart_child": _restart_child,
     "kill": _kill,
     "suspend": _suspend,
     "resume": _resume,

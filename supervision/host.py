@@ -43,6 +43,7 @@ from supervision.process import (
 )
 from supervision.ref import Ref
 from supervision.registry import route_report
+from supervision.stacks import offer_stack
 from supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Host(Actor):
     def __init__(self) -> None:
         super().__init__()
         guard_process()
+        offer_stack()
         signal.signal(signal.SIGTERM, self._terminated)
         self._boot: Boot | None = None
         self._parent: ActorAddress | None = None
@@ -231,6 +233,9 @@ class Host(Actor):
 
     def _order(self, order: Order, asker: ActorAddress) -> None:
         assert self._root is not None
+        assert self._cell is not None
+        if self._cell.clock() > order.expires_s:
+            return  # this process was stopped meanwhile, and whoever asked has been told so
         target, rest = find(self._root, order.path)
         if isinstance(target, ProcessRecord) and (rest or order.operation != "kill"):
             nested = rest[1:] if rest[:1] == (INNER,) else rest

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from supervision.graveyard import Graveyard
 from supervision.inspect import walk
 from supervision.procfs import descends, look_at
+from supervision.stacks import Stack, stack_of
 from transport.errors import ControlError
 from transport.event_file import read_after, read_last
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from supervision.clock import Clock
     from supervision.operators import Operators
     from supervision.procfs import ProcessFacts
 
@@ -37,10 +39,12 @@ class Lookout:
     Args:
         operators: Know the tree and the way to an actor.
         events_file: The node's file of events.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, operators: Operators, events_file: Path) -> None:
+    def __init__(self, operators: Operators, events_file: Path, clock: Clock) -> None:
         self._operators = operators
+        self._clock = clock
         self._events_file = events_file
         self._graveyard = Graveyard(events_file)
 
@@ -51,6 +55,9 @@ class Lookout:
             "events": self.events,
             "dead": self.dead,
             "processes": self.processes,
+            "state": lambda args: self._ask(args, "state"),
+            "trace": lambda args: self._ask(args, "trace"),
+            "stack": self.stack,
         }
 
     def show(self, args: Args) -> Args:
@@ -83,6 +90,44 @@ class Lookout:
         except ControlError as error:
             return None, str(error)
         return said, None
+
+    def _ask(self, args: Args, operation: str) -> Args:
+        """Ask an actor something that it must answer itself.
+
+        Raises:
+            ControlError: There is no such actor, or it does not answer (in time).
+        """
+        line = self._operators.locate(args)
+        name = line[-1]["name"]
+        obstacle = obstacle_on(line)
+        if obstacle:
+            raise ControlError("no_answer", f"{name} cannot answer: {obstacle}")
+        said = self._operators.pass_on(name, operation, args, ACCOUNT_LIMIT_S)
+        return {"name": name, "address": line[-1]["address"], **said}
+
+    def stack(self, args: Args) -> Args:
+        """Tell what the process of an actor does now, also if it answers nobody.
+
+        Raises:
+            ControlError: There is no such actor.
+        """
+        line = self._operators.locate(args)
+        node = line[-1]
+        home = next(each for each in reversed(line) if each["placement"] == "process")
+        facts = _facts_of(node["pid"])
+        if facts is None:
+            found = Stack(None, f"{home['name']} has no process at the moment")
+        else:
+            found = stack_of(facts.pid, self._clock)
+        return {
+            "name": node["name"],
+            "address": node["address"],
+            "process": home["name"],
+            "pid": node["pid"],
+            "os_state": facts.os_state if facts is not None else None,
+            "stack": found.text,
+            "error": found.error,
+        }
 
     def events(self, args: Args) -> Args:
         """Tell what happened: behind ``cursor``, or the last ``limit`` of all ``kinds`` wanted."""

@@ -61,7 +61,10 @@ class Operators:
         self.node = node
         self._audit = audit
         self._asker = asker
-        self._offers: dict[str, Callable[[Args], Any]] = {"tree": lambda _args: tree()}
+        self._offers: dict[str, Callable[[Args], Any]] = {
+            "tree": lambda _args: tree(),
+            "restart": self.restart,
+        }
 
     def offer(self, **operations: Callable[[Args], Any]) -> None:
         """Serve these operations, too; each takes the request's arguments."""
@@ -136,6 +139,25 @@ class Operators:
         if operation in AUDITED:
             self._audit(order_report(AUDITED[operation], node, self._asker()))
         return done
+
+    def restart(self, args: Args) -> Args:
+        """Have an actor ended politely and started anew by its supervisor, as after any end.
+
+        Raises:
+            ControlError: It was not done; the message says why.
+        """
+        line = self.locate(args)
+        # The cell of a process that hosts one is that process's root: they live and die together.
+        if len(line) > 1 and line[-2]["kind"] == "worker":
+            line.pop()
+        if len(line) == 1:
+            raise ControlError(
+                "refused", f"{line[0]['name']} is the whole node; use `bidwright down`"
+            )
+        asker = self._asker() or "an operator"
+        order = {"child": line[-1]["id"], "reason": f"restarted by {asker}"}
+        self.pass_on(line[-2]["name"], "restart_child", order)
+        return {"name": line[-1]["name"], "operation": "restart"}
 
     def pass_on(
         self, name: str, operation: str, args: Args, limit_s: float = ORDER_LIMIT_S

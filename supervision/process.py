@@ -12,6 +12,7 @@ import ctypes
 import os
 import signal
 from dataclasses import dataclass, field
+from math import inf
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ class ProcessSettings:
     heartbeat_s: float = 0.2
     hang_s: float = 2.0
     ready_timeout_s: float = 15.0
+    kills_hung: bool = True
+    """Whether silence is punished; off only to see what hangs then."""
 
 
 # -- what parent and child say
@@ -121,7 +124,8 @@ class Order:
     """An operator's wish for the actor at ``path`` below the receiver.
 
     The operations stand in ``supervision.desk``; ``args`` and what comes back are plain data. The
-    first receiver notes in ``reply_to`` whom it came from.
+    first receiver notes in ``reply_to`` whom it came from. Who gave it waits until ``expires_s`` on
+    the machine's monotonic clock; after that nobody carries it out any more.
     """
 
     number: int
@@ -129,6 +133,7 @@ class Order:
     operation: str
     args: dict[str, Any] = field(default_factory=dict)
     reply_to: ActorAddress | None = None
+    expires_s: float = inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from supervision.ref import Ref, Timer
@@ -56,18 +58,26 @@ def is_private(name: str) -> bool:
 
 def plain_data(value: object, bounds: Bounds = STATE_BOUNDS) -> Any:
     """Return ``value`` as bounded, redacted data that JSON can carry. It never raises."""
+    if value is None or isinstance(value, int):
+        return value
+    text = _as_text(value)
+    if text is not None:
+        return _cut(text, bounds.characters)
+    if isinstance(value, float):
+        return value
     try:
-        return _plain(value, bounds)
+        return _whole(value, bounds)
     except Exception as error:  # noqa: BLE001 - whatever a foreign object does when it is looked at
         return f"<{type(value).__qualname__} that cannot be shown: {type(error).__name__}>"
 
 
-def _plain(value: object, bounds: Bounds) -> Any:
+def _as_text(value: object) -> str | None:
+    """Return what is shown as one text; ``None``: this is something else."""
     match value:
-        case None | bool() | int() | float():
-            return value
-        case str():
-            return _cut(value, bounds.characters)
+        case str() | Path():
+            return str(value)
+        case float() if not isfinite(value):
+            return str(value)  # JSON knows no infinity
         case bytes() | bytearray() | memoryview():
             return f"<{len(value)} bytes>"
         case Ref():
@@ -75,7 +85,7 @@ def _plain(value: object, bounds: Bounds) -> Any:
         case type():
             return value.__qualname__
         case _:
-            return _whole(value, bounds)
+            return None
 
 
 def _whole(value: object, bounds: Bounds) -> Any:
@@ -98,11 +108,9 @@ def _whole(value: object, bounds: Bounds) -> Any:
 
 def fields_of(value: object) -> dict[str, Any] | None:
     """Return the fields of an object by name; ``None`` if it has none that can be seen."""
-    names = [
-        name
-        for kind in type(value).__mro__
-        for name in (getattr(kind, "__struct_fields__", None) or _slots(kind))
-    ]
+    names = getattr(type(value), "__struct_fields__", None)
+    if not isinstance(names, tuple):
+        names = tuple(name for kind in type(value).__mro__ for name in _slots(kind))
     found = {name: getattr(value, name) for name in names if hasattr(value, name)}
     found.update(getattr(value, "__dict__", {}))
     return found if names or hasattr(value, "__dict__") else None
@@ -120,15 +128,15 @@ def _mapping(value: Mapping[Any, Any], bounds: Bounds) -> dict[str, Any]:
         if number == bounds.items:
             shown["..."] = f"{len(value) - number} more"
             break
-        name = key if isinstance(key, str) else str(_plain(key, bounds))
+        name = key if isinstance(key, str) else str(plain_data(key, bounds))
         private = isinstance(key, str) and is_private(key)
-        shown[_cut(name, bounds.characters)] = _mark(part) if private else _plain(part, bounds)
+        shown[_cut(name, bounds.characters)] = _mark(part) if private else plain_data(part, bounds)
     return shown
 
 
 def _sequence(value: Iterable[Any], bounds: Bounds) -> list[Any]:
     parts = list(value)
-    shown = [_plain(part, bounds) for part in parts[: bounds.items]]
+    shown = [plain_data(part, bounds) for part in parts[: bounds.items]]
     if len(parts) > bounds.items:
         shown.append(f"... {len(parts) - bounds.items} more")
     return shown

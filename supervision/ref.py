@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from supervision.cell import Cell
     from supervision.taps import Tap
+    from supervision.tracing import Trace
 
 
 class Timer:
@@ -77,6 +78,7 @@ class Ref(ActorAddress):
     children: dict[Ref, None] | None = None
     watched: frozenset[int] = frozenset()
     taps: tuple[Tap, ...] = ()
+    trace: Trace | None = None
     dropped = 0
     mark = (0.0, -1, 0.0)  # for its rate: when it was last marked, what it had handled, the rate
     exit_reason: Any = None

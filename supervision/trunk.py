@@ -210,7 +210,7 @@ class Trunk:
         if self.record is None:
             raise OrderError("there is no tree at the moment")
         number = next(self._numbers)
-        order = Order(number, path, operation, args)
+        order = Order(number, path, operation, args, expires_s=self._clock() + limit_s)
         done = self._await(OrderDone, limit_s, number, say=(self.record.address, order))
         if done is None:
             raise OrderError(f"it did not answer within {limit_s} s")

@@ -85,7 +85,7 @@ class Watchdog:
         self._operators = Operators(
             self._trunk, self.tree, self._node, self._tell, lambda: self._control.asker
         )
-        lookout = Lookout(self._operators, events_file or log_dir / "events.jsonl")
+        lookout = Lookout(self._operators, events_file or log_dir / "events.jsonl", clock)
         self._operators.offer(**lookout.operations())
         self._operators.offer(down=self._stop_node, status=self._status)
         self._faults = NodeFaults(self._node, self._operators, clock, self._tell)
@@ -215,7 +215,7 @@ class Watchdog:
         """Tell whether the top answers its heartbeat (or it does not matter any more)."""
         answered = self._trunk.snapshot(self._settings.hang_s) is not None
         self._heard_s = self._clock()
-        return answered or self._stopping
+        return answered or self._stopping or not self._settings.kills_hung
 
     def _cause_of_death(self) -> str:
         words = self._trunk.last_words

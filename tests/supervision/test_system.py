@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,6 @@ from tests.supervision.worlds import notebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 class Server(LightActor):
@@ -182,7 +182,7 @@ def test_sys_06_a_log_to_a_file_holds_request_and_reply_and_ends_with_its_switch
 ) -> None:
     server, _, caller = serve(cell)
     path = tmp_path / "server.log"
-    open_before = len(os.listdir("/proc/self/fd"))
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
     sys.log_to_file(server, path)
     request(cell, caller, server)
     sys.log_to_file_off(server)
@@ -190,7 +190,7 @@ def test_sys_06_a_log_to_a_file_holds_request_and_reply_and_ends_with_its_switch
     came, left = path.read_text().splitlines()
     assert " in  str " in came
     assert " out tuple " in left
-    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
 
 
 def test_a_log_to_a_file_is_bounded_and_a_full_disk_ends_only_the_log(
