@@ -11,64 +11,27 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
 from config.addresses import bracketed
 from config.errors import ConfigError
 from config.layers import Layer, environment_layer, flatten, merge, nest, read_toml, table_layer
+from config.sections import (
+    LAST_PORT,
+    FileName,
+    Folder,
+    Host,
+    Port,
+    Positive,
+    Seconds,
+    Section,
+    Share,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_FILE = Path(__file__).with_name("default.toml")
-
-_LAST_PORT = 65_535
-
-Port = Annotated[int, Field(ge=0, le=_LAST_PORT)]
-Positive = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1)]
-
-
-def _absolute(path: Path) -> Path:
-    # A background node leaves the folder it was started in, so a relative path would move.
-    return path.expanduser().absolute()
-
-
-def _absolute_if_any(name: str) -> str:
-    return str(_absolute(Path(name))) if name else ""
-
-
-def _not_blank(value: object) -> object:
-    # A variable that a script forgot to fill must not make a node of the current folder, or open
-    # its sockets to all the world.
-    if isinstance(value, str) and not value.strip():
-        raise ValueError("it is empty; fill it, or leave the setting out")
-    return value
-
-
-FileName = Annotated[str, AfterValidator(_absolute_if_any)]
-Host = Annotated[str, BeforeValidator(_not_blank)]
-Folder = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_absolute)]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, and closed to keys that it doesn't know."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        validate_default=True,
-    )
 
 
 class NodeSettings(Section):
@@ -105,9 +68,9 @@ class GatewaySettings(Section):
 
     host: Host = "127.0.0.1"
     """Address that the sockets listen on."""
-    port: Annotated[int, Field(ge=1, le=_LAST_PORT)] = 7400
+    port: Annotated[int, Field(ge=1, le=LAST_PORT)] = 7400
     """Port of bidder 1 for bid requests; bidder i listens on port + i - 1."""
-    event_port: Annotated[int, Field(ge=1, le=_LAST_PORT)] = 7300
+    event_port: Annotated[int, Field(ge=1, le=LAST_PORT)] = 7300
     """Port of bidder 1 for wins, losses and clicks; bidder i listens on event_port + i - 1."""
     max_in_flight: Positive = 1024
     """Requests of one bidder that may be undecided at one time; more get a quick no-bid."""
@@ -147,7 +110,7 @@ class EdgeSettings(Section):
     """Run it at all."""
     host: Host = "127.0.0.1"
     """Address that it listens on."""
-    port: Annotated[int, Field(ge=1, le=_LAST_PORT)] = 8080
+    port: Annotated[int, Field(ge=1, le=LAST_PORT)] = 8080
     """Port that it listens on."""
     public_url: Annotated[str, Field(pattern=r"^(https?://[^\s?#]+[^/\s?#])?$")] = ""
     """What exchanges reach it by, for the notices in a bid; empty means host and port."""
@@ -198,6 +161,19 @@ class InferenceSettings(Section):
     """Requests that may wait; more are shed."""
 
 
+class ModelSettings(Section):
+    """Where trained weights are."""
+
+    weights: FileName = ""
+    """Folder with a folder of weights for each model; those that it lacks, or all if this is empty,
+    are the package's."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of weights, ``None`` for the package's own."""
+        return Path(self.weights) if self.weights else None
+
+
 class ProfilerSettings(Section):
     """The user profiler and its cache."""
 
@@ -244,7 +220,7 @@ class MetricsSettings(Section):
     """Send metrics at all; harmless when nobody listens."""
     statsd_host: str = "127.0.0.1"
     """Host of the statsd server."""
-    statsd_port: Annotated[int, Field(ge=1, le=_LAST_PORT)] = 8125
+    statsd_port: Annotated[int, Field(ge=1, le=LAST_PORT)] = 8125
     """Port of the statsd server (UDP)."""
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]*$")] = "bidwright"
     """First part of every metric's name."""
@@ -257,6 +233,21 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least important level that is written."""
+
+
+class DefenceSettings(Section):
+    """What keeps a fault from doing harm. Switch one off only to see that it is missed."""
+
+    heartbeats: bool = True
+    """A process that does not answer is killed and started again."""
+    fallbacks: bool = True
+    """Where an agent does not answer, its fallback does; else the impression gets no bid."""
+    deduplication: bool = True
+    """A request or event that comes again gets the same answer and counts once."""
+    durability: bool = True
+    """The ledger answers only when what it answers is on disk."""
+    checksums: bool = True
+    """Frames between processes that were spoilt on their way are refused."""
 
 
 class Settings(Section):
@@ -274,12 +265,16 @@ class Settings(Section):
     """Leases, reservations and caps."""
     inference: InferenceSettings = InferenceSettings()
     """Batched inference."""
+    models: ModelSettings = ModelSettings()
+    """Where trained weights are."""
     profiler: ProfilerSettings = ProfilerSettings()
     """The user profiler."""
     recorder: RecorderSettings = RecorderSettings()
     """The decision log."""
     supervision: SupervisionSettings = SupervisionSettings()
     """How failures are noticed."""
+    defences: DefenceSettings = DefenceSettings()
+    """What keeps a fault from doing harm."""
     metrics: MetricsSettings = MetricsSettings()
     """Where statsd listens."""
     logs: LogSettings = LogSettings()
@@ -296,8 +291,8 @@ class Settings(Section):
             )
         if self.edge.enabled and self.edge.port in bids | events:
             raise ValueError(f"edge.port {self.edge.port} is also the port of a bidder")
-        if max(bids | events) > _LAST_PORT:
-            raise ValueError(f"the last bidder's port would be above {_LAST_PORT}")
+        if max(bids | events) > LAST_PORT:
+            raise ValueError(f"the last bidder's port would be above {LAST_PORT}")
         return self
 
     @property

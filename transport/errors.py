@@ -37,6 +37,10 @@ class MalformedEventError(TransportError):
     """An event or a frame between processes cannot be decoded; its sender must act."""
 
 
+class SpoiltFrameError(TransportError):
+    """A frame between processes is not what its sender sealed; it is to be sent again."""
+
+
 class LinkError(TransportError):
     """A link cannot be opened or configured (address in use, bad address, closed socket)."""
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 
-from transport.errors import MalformedEventError
+from transport.errors import MalformedEventError, SpoiltFrameError
 from transport.reading import UNREADABLE
+from transport.sealed import unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,14 +192,15 @@ def frame_decoder(kind: type[_S]) -> Callable[[bytes], _S]:
         kind: A struct type or a union of tagged ones.
 
     Returns:
-        A function that raises ``MalformedEventError`` when a frame is not of that type.
+        A function that raises ``MalformedEventError`` when a frame, sealed or not, is not of that
+        type, or not what was sealed.
     """
     decode = msgspec.msgpack.Decoder(kind).decode
 
     def decode_frame(frame: bytes) -> _S:
         try:
-            return decode(frame)
-        except UNREADABLE as error:
+            return decode(unseal(frame))
+        except (*UNREADABLE, SpoiltFrameError) as error:
             raise MalformedEventError(f"frame is no {kind}: {error}") from error
 
     return decode_frame

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from transport.errors import TransportError
+from transport.errors import SpoiltFrameError, TransportError
 from transport.reading import UNREADABLE
+from transport.sealed import seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -244,7 +245,7 @@ _decode_notices: Final = msgspec.msgpack.Decoder(_Notices).decode
 def encode_requests(messages: Sequence[MoneyRequest]) -> bytes:
     """Pack requests into one frame. At most ``MAX_MESSAGES``."""
     _check_count(len(messages))
-    return _encode(_Requests(tuple(messages)))
+    return seal(_encode(_Requests(tuple(messages))))
 
 
 def decode_requests(body: bytes) -> tuple[MoneyRequest | MoneyRefused, ...]:
@@ -255,6 +256,7 @@ def decode_requests(body: bytes) -> tuple[MoneyRequest | MoneyRefused, ...]:
     Raises:
         MoneyFrameError: The frame as a whole is not ours, too new or too large.
     """
+    body = _opened("requests", body)
     try:
         return _checked(_decode_requests(body)).messages
     except UNREADABLE:
@@ -279,7 +281,7 @@ def _decode_or_refuse(message: msgspec.Raw) -> MoneyRequest | MoneyRefused:
 def encode_replies(messages: Sequence[MoneyReply]) -> bytes:
     """Pack replies, one per request and in its order, into one frame."""
     _check_count(len(messages))
-    return _encode(_Replies(tuple(messages)))
+    return seal(_encode(_Replies(tuple(messages))))
 
 
 def decode_replies(body: bytes) -> tuple[MoneyReply, ...]:
@@ -289,7 +291,7 @@ def decode_replies(body: bytes) -> tuple[MoneyReply, ...]:
         MoneyFrameError: As for ``decode_requests``.
     """
     try:
-        frame = _decode_replies(body)
+        frame = _decode_replies(_opened("replies", body))
     except UNREADABLE as error:
         raise _unreadable("replies", error) from error
     return _checked(frame).messages
@@ -298,7 +300,7 @@ def decode_replies(body: bytes) -> tuple[MoneyReply, ...]:
 def encode_notices(messages: Sequence[MoneyNotice]) -> bytes:
     """Pack notices of one burst into one frame. At most ``MAX_MESSAGES``."""
     _check_count(len(messages))
-    return _encode(_Notices(tuple(messages)))
+    return seal(_encode(_Notices(tuple(messages))))
 
 
 def decode_notices(body: bytes) -> tuple[MoneyNotice, ...]:
@@ -308,10 +310,17 @@ def decode_notices(body: bytes) -> tuple[MoneyNotice, ...]:
         MoneyFrameError: As for ``decode_requests``.
     """
     try:
-        frame = _decode_notices(body)
+        frame = _decode_notices(_opened("notices", body))
     except UNREADABLE as error:
         raise _unreadable("notices", error) from error
     return _checked(frame).messages
+
+
+def _opened(what: str, frame: bytes) -> bytes:
+    try:
+        return unseal(frame)
+    except SpoiltFrameError as error:
+        raise _unreadable(what, error) from error
 
 
 def _check_count(count: int) -> None:

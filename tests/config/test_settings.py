@@ -8,7 +8,8 @@ import pytest
 
 from config.errors import ConfigError
 from config.layers import flatten
-from config.settings import DEFAULT_FILE, Section, Settings, load_settings, origins
+from config.sections import Section
+from config.settings import DEFAULT_FILE, Settings, load_settings, origins
 
 NOTHING: dict[str, str] = {}
 

@@ -1,0 +1,48 @@
+"""What settings are made of: the kinds of values, and the group that they stand in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+LAST_PORT = 65_535
+
+Port = Annotated[int, Field(ge=0, le=LAST_PORT)]
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+def _absolute(path: Path) -> Path:
+    # A background node leaves the folder it was started in, so a relative path would move.
+    return path.expanduser().absolute()
+
+
+def _absolute_if_any(name: str) -> str:
+    return str(_absolute(Path(name))) if name else ""
+
+
+def _not_blank(value: object) -> object:
+    # A variable that a script forgot to fill must not make a node of the current folder, or open
+    # its sockets to all the world.
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("it is empty; fill it, or leave the setting out")
+    return value
+
+
+FileName = Annotated[str, AfterValidator(_absolute_if_any)]
+Host = Annotated[str, BeforeValidator(_not_blank)]
+Folder = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_absolute)]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and closed to keys that it doesn't know."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
