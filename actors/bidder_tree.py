@@ -49,6 +49,7 @@ from models.oversight import OversightRules
 from models.registry import weights_folder
 from supervision import ChildSpec, Start, Supervisor, SupervisorFlags
 from transport.logs import get_logger
+from transport.sealed import check_seals
 from transport.segments import SegmentWriter
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def bidder_root(settings: Settings, paths: NodePaths, index: int) -> Supervisor:
         paths: Of the node.
         index: 1 for the first bidder.
     """
+    check_seals(is_on=settings.defences.checksums)
     spec = bidder_specs(settings, paths, index, real_world(settings, paths, index))
     root: Supervisor = spec.start.build()
     return root
@@ -127,6 +129,7 @@ def real_world(settings: Settings, paths: NodePaths, index: int) -> World:
             enabled=statsd.enabled,
         ),
         secret=paths.secret_file.read_bytes(),
+        weights=partial(weights_folder, root=settings.models.folder),
     )
 
 
@@ -288,6 +291,7 @@ class _Bidder:
             price_cap_micros=money.price_cap_micros,
             unvetted_cap_micros=money.unvetted_cap_micros,
             fallbacks=Fallbacks(self._defaults.of, partial(_best, selector)),
+            falls_back=self._settings.defences.fallbacks,
         )
         kit = OrchestratorKit(
             self._name,
@@ -323,7 +327,7 @@ class _Bidder:
                 gateway.min_time_ms / 1000,
             ),
             form=NoticeForm(settings.notice_url, int(settings.money.win_window_s)),
-            memory_entries=MEMORY_ENTRIES,
+            memory_entries=MEMORY_ENTRIES if settings.defences.deduplication else 0,
             memory_bytes=MEMORY_BYTES,
             links=self._world.links,
             secret=self._world.secret,
@@ -355,6 +359,7 @@ class _Bidder:
             links=self._world.links,
             open_log=partial(self._open_log, f"events-{self._name}"),
             meter=self._meter,
+            tells_once=self._settings.defences.deduplication,
         )
         return self._worker("events", EventDesk, kit)
 

@@ -48,7 +48,8 @@ class DecisionRules:
         retry_pause_s: How long to wait for the restart of an agent that is gone.
         price_cap_micros: No bid is above it.
         unvetted_cap_micros: No bid on traffic that could not be vetted is above it.
-        fallbacks: What answers in an agent's place.
+        fallbacks: What answers in an agent's place ...
+        falls_back: ... unless this is false: then there is no bid without an agent.
     """
 
     shares: tuple[float, ...]
@@ -56,6 +57,7 @@ class DecisionRules:
     price_cap_micros: int
     unvetted_cap_micros: int
     fallbacks: Fallbacks
+    falls_back: bool = True
 
 
 class Decision:
@@ -274,5 +276,8 @@ class Decision:
         return True
 
     def _fall_back(self, step: int, now_s: float) -> None:
+        if FAILS_OPEN[step] and not self.rules.falls_back:
+            self.no_bid(reasons.detailed(reasons.NO_FALLBACK, NAMES[step]))
+            return
         self.close(step, "fallback", now_s)
         FALL_BACK[step](self, now_s)

@@ -64,7 +64,8 @@ class DeskKit:
         secret: Signs the names of bids.
         max_body_bytes: Larger events are not read.
         remembered_bids: Bids whose later fate is still connected with what was decided, and whose
-            events are told once.
+            events are told once ...
+        tells_once: ... unless this is false.
         links: Makes the sockets.
         open_log: Opens the event log.
         meter: Where the numbers go.
@@ -79,6 +80,7 @@ class DeskKit:
     links: LinkFactory
     open_log: Callable[[], SegmentWriter]
     meter: Meter
+    tells_once: bool = True
 
 
 class _Waiting:
@@ -297,7 +299,7 @@ class EventDesk(LightActor):
 
     def _was_told(self, event: Event, key: str) -> bool:
         """Remember an event that a bid has once at most; tells whether it was remembered."""
-        if not isinstance(event, ONCE):
+        if not isinstance(event, ONCE) or not self._kit.tells_once:
             return False
         name = (type(event), key)
         if name in self._told:

@@ -59,7 +59,7 @@ class GatewayKit:
         urls: Addresses that take bid requests.
         door: Which requests come in.
         form: What a bid promises.
-        memory_entries: Answers remembered at most.
+        memory_entries: Answers remembered at most; with 0 a repeated request is a new one.
         memory_bytes: Bytes of remembered requests and answers at most.
         links: Makes the socket.
         secret: Signs the names of bids.
@@ -188,7 +188,7 @@ class Gateway(LightActor):
             self._server.reply(header, known)
             return
         in_hand = self._in_hand.get(body)
-        if in_hand is not None:
+        if in_hand is not None and self._kit.memory_entries:
             meter.repeated += 1
             in_hand.headers.append(header)
             return
@@ -305,7 +305,8 @@ class Gateway(LightActor):
         admitted = pending.admitted
         response = response_of(admitted.request.id, bids, why, story)
         self._done.append((pending, encode_response(response, admitted.form)))
-        del self._in_hand[pending.body]
+        if self._in_hand.get(pending.body) is pending:
+            del self._in_hand[pending.body]
         if not self._flushing:
             self._flushing = True
             self.wake_after(0.0, _FLUSH)

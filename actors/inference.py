@@ -23,6 +23,7 @@ from transport.messages import (
     decode_infer_batch,
     encode,
 )
+from transport.sealed import seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,8 @@ BURST: Final = 256
 MAX_FRAME_BYTES: Final = 1 << 20
 UNFIT: Final = (FeatureError, OverflowError)
 """What models raise for a sequence of numbers that are no tokens."""
-_MEMORY: Final = "out of memory"
+_MEMORY: Final = ("out of memory", "can't allocate memory")
+"""How torch says that a device, or the machine, has no room; it has no common type for it."""
 
 
 class Model(Protocol):
@@ -100,7 +102,8 @@ class InferenceWorker(LightActor):
         }
         self._server: ServerLink | None = None
         self._armed = False
-        self._counts: dict[str, int] = {"ok": 0, "late": 0, "error": 0, "shed": 0, "batches": 0}
+        self._counts: dict[str, int] = {"ok": 0, "late": 0, "error": 0, "shed": 0}
+        self._counts |= {"batches": 0, "out_of_memory": 0}
         self._unreadable = 0
 
     # --- life ----------------------------------------------------------------------------------
@@ -196,9 +199,10 @@ class InferenceWorker(LightActor):
         except UNFIT:
             self._run_alone(name, batch.run)
             return
-        except RuntimeError as error:
-            if _MEMORY not in str(error).lower():
+        except (RuntimeError, MemoryError) as error:
+            if not _ran_out_of_memory(error):
                 raise
+            self._counts["out_of_memory"] += 1
             deadline_s = min(item.request.deadline_s for item in batch.run)
             if not queue.out_of_memory(batch.run, now_s, deadline_s):
                 self._answer(batch.run[0], "error")
@@ -233,4 +237,9 @@ class InferenceWorker(LightActor):
 
     def _reply(self, frame: _Frame) -> None:
         assert self._server is not None
-        self._server.reply(frame.header, encode(InferAnswers(tuple(frame.answers))))
+        self._server.reply(frame.header, seal(encode(InferAnswers(tuple(frame.answers)))))
+
+
+def _ran_out_of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _MEMORY)

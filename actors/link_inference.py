@@ -17,6 +17,7 @@ from supervision import LightActor
 from transport.errors import MalformedEventError
 from transport.frames import MAX_REQUEST_ID
 from transport.messages import InferBatch, InferRequest, decode_infer_answers, encode
+from transport.sealed import seal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -179,7 +180,7 @@ class InferenceLink(LightActor):
         batch = InferBatch(tuple(asked.message for asked in queue))
         self._count = self._count % MAX_REQUEST_ID + 1
         frame_id = self._count
-        if not peer.client.send(frame_id, encode(batch)):
+        if not peer.client.send(frame_id, seal(encode(batch))):
             for asked in queue:
                 self._refuse(asked, "full")
             return

@@ -34,6 +34,7 @@ from supervision.errors import NodeError
 from supervision.process import ProcessSettings
 from supervision.watchdog import Watchdog
 from transport.errors import LinkError
+from transport.sealed import check_seals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -164,9 +165,13 @@ def build_ledger(settings: Settings, paths: NodePaths) -> Any:
     from config.campaigns import load_campaigns
     from transport.nng import NngLinks
 
+    check_seals(is_on=settings.defences.checksums)
     campaigns = load_campaigns(settings.node.campaign_file)
     budgets = {campaign.id: campaign.budget_micros for campaign in campaigns}
-    return LedgerActor(LedgerConfig.of_node(settings.money, paths), budgets, NngLinks())
+    config = LedgerConfig.of_node(
+        settings.money, paths, answers_after_commit=settings.defences.durability
+    )
+    return LedgerActor(config, budgets, NngLinks())
 
 
 def build_inference(settings: Settings, paths: NodePaths, device: str) -> InferenceWorker:
@@ -176,11 +181,13 @@ def build_inference(settings: Settings, paths: NodePaths, device: str) -> Infere
     from models.registry import weights_folder
     from transport.nng import NngLinks
 
+    check_seals(is_on=settings.defences.checksums)
     inference = settings.inference
+    weights = weights_folder("profiler", settings.models.folder)
     return InferenceWorker(
         NngLinks(),
         paths.ipc(f"inference-{device.replace(':', '-')}"),
-        {"profiler": partial(ProfilerModel.load, weights_folder("profiler"), device)},
+        {"profiler": partial(ProfilerModel.load, weights, device)},
         max_batch=inference.max_batch,
         max_delay_s=inference.max_delay_ms / 1000,
         max_queue=inference.max_queue,
@@ -204,6 +211,7 @@ def build_recorder(settings: Settings, paths: NodePaths) -> Any:
 def build_edge(settings: Settings) -> Any:
     """Make the HTTP edge's actor."""
     from actors.edge.actor import Edge
+    from supervision.clock import wall_clock
     from transport.nng import NngLinks
 
     gateway = settings.gateway
@@ -215,6 +223,7 @@ def build_edge(settings: Settings) -> Any:
         [dial_url(gateway.host, port) for port in settings.event_ports],
         max_body_bytes=gateway.max_body_bytes,
         default_tmax_ms=gateway.default_tmax_ms,
+        unix_clock=wall_clock(),
     )
 
 
@@ -265,7 +274,10 @@ def _watchdog(settings: Settings, paths: NodePaths) -> Watchdog:
         control_socket=paths.control_socket,
         log_dir=paths.logs_dir,
         settings=ProcessSettings(
-            supervision.heartbeat_s, supervision.hang_s, supervision.ready_timeout_s
+            supervision.heartbeat_s,
+            supervision.hang_s,
+            supervision.ready_timeout_s,
+            kills_hung=settings.defences.heartbeats,
         ),
         clock=monotonic_clock(),
         reporter=ReporterRecipe(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thespian.actors import WakeupMessage
 
+from config import fault_points
 from supervision import LightActor
 from transport.errors import SegmentError
 from transport.segments import SEALED_SUFFIX, read_segment
@@ -123,6 +124,7 @@ def write_parquet(records: Sequence[dict[str, Any]], table: str, path: Path) -> 
         content = pa.Table.from_pylist(list(records), schema=schema_of(table))
     except (TypeError, ArithmeticError) as error:
         raise ValueError(f"a record does not fit into the {table} table: {error}") from error
+    fault_points.reach("parquet.write")
     pq.write_table(content, draft, compression="zstd")
     draft.replace(path)
 

@@ -81,6 +81,9 @@ def _take_profiled(decision: Decision, answer: Profiled, now_s: float) -> None:
     decision.profile_source = answer.source
     if answer.version:
         decision.versions["profiler"] = answer.version
+    if answer.source == "fallback" and not decision.rules.falls_back:
+        decision.no_bid(reasons.detailed(reasons.NO_FALLBACK, NAMES[PROFILE]))
+        return
     if answer.source == "fallback":
         # The profiler lives but what it rests on does not: to the log this is a fallback too.
         report = decision.reports[-1]

@@ -19,6 +19,7 @@ from models import TRAINABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from config.settings import Settings
 
@@ -164,7 +165,8 @@ def check_world(settings: Settings) -> Iterator[Finding]:
     yield _attempt("campaigns", lambda: _campaigns(settings))
     yield _attempt("default profiles", lambda: _profiles(settings))
     for model in TRAINABLE:
-        yield _attempt(f"model {model}", functools.partial(_weights, model))
+        look = functools.partial(_weights, model, settings.models.folder)
+        yield _attempt(f"model {model}", look)
 
 
 def _attempt(check: str, look: Callable[[], str]) -> Finding:
@@ -187,7 +189,7 @@ def _profiles(settings: Settings) -> str:
     return settings.node.profiles or "those of the package"
 
 
-def _weights(model: str) -> str:
+def _weights(model: str, root: Path | None) -> str:
     from models.registry import load_manifest, weights_folder
 
-    return f"version {load_manifest(weights_folder(model)).version}"
+    return f"version {load_manifest(weights_folder(model, root)).version}"

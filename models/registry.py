@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from config import fault_points
 from models.errors import ModelCorruptError, ModelMissingError, UnknownModelError
 
 if TYPE_CHECKING:
@@ -72,8 +73,13 @@ class Trained:
     labels: Mapping[str, list[str]] = field(default_factory=dict)
 
 
-def weights_folder(name: str) -> Path:
-    """Return the folder of the weights that ship with the project.
+def weights_folder(name: str, root: Path | None = None) -> Path:
+    """Return the folder of a model's weights.
+
+    Args:
+        name: Which model.
+        root: Folder with a folder for each model; what it lacks, and all without it, is what ships
+            with the project.
 
     Raises:
         UnknownModelError: There is no such model.
@@ -82,6 +88,8 @@ def weights_folder(name: str) -> Path:
 
     if name not in TRAINABLE:
         raise UnknownModelError(f"no model {name!r}; there are {', '.join(TRAINABLE)}")
+    if root is not None and (root / name).exists():
+        return root / name
     return Path(__file__).with_name("weights") / name
 
 
@@ -125,6 +133,7 @@ def load_manifest(folder: Path) -> Manifest:
         ModelCorruptError: The manifest cannot be read, or a file differs from it.
     """
     path = folder / MANIFEST_FILE
+    fault_points.reach("models.load")
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError as error:

@@ -269,7 +269,7 @@ class Keeper(LightActor):
                 continue
             if not was_awake:
                 record.heard_s = now_s
-            if now_s - record.heard_s > self._settings.hang_s:
+            if self._settings.kills_hung and now_s - record.heard_s > self._settings.hang_s:
                 self.kill_process(record, "hung")
             elif self._is_worth_asking(record, now_s):
                 record.asked_s = now_s

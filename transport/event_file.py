@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import msgspec
 
+from config import fault_points
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -51,6 +53,7 @@ class EventFile:
         """Write one record; a failure is counted."""
         line = _encode(record) + b"\n"
         try:
+            fault_points.reach("log.write")
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             try:
                 os.write(descriptor, line)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from config import fault_points
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -48,6 +50,7 @@ class _LogFile:
         if self._descriptor is None:
             return
         try:
+            fault_points.reach("log.write")
             os.write(self._descriptor, line + b"\n")
         except OSError:
             self.dropped += 1

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack  # type: ignore[import-untyped]
 
+from config import fault_points
 from transport.errors import SegmentError
 
 if TYPE_CHECKING:
@@ -119,19 +120,26 @@ class SegmentWriter:
     def _write(self, data: bytes) -> None:
         if self._descriptor is None:
             self._number += 1
-            self._counter.write_text(f"{self._number}\n")
+            self._keep_number()
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             self._descriptor = os.open(self._path(), flags, 0o644)
             self._size_bytes = 0
             self._opened_s = self._clock()
         view = memoryview(data)
         try:
+            fault_points.reach("segments.write")
             while view:  # a regular file takes all at once, unless the disk is full
                 view = view[os.write(self._descriptor, view) :]
         except OSError:
             os.ftruncate(self._descriptor, self._size_bytes)  # no half record amid whole ones
             raise
         self._size_bytes += len(data)
+
+    def _keep_number(self) -> None:
+        """Write the last number down whole or not at all: a full disk must not cost the old one."""
+        draft = self._counter.with_suffix(".draft")
+        draft.write_text(f"{self._number}\n")
+        draft.replace(self._counter)
 
     def _last_number(self) -> int:
         try:

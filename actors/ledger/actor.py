@@ -68,6 +68,7 @@ class LedgerConfig(msgspec.Struct, frozen=True):
         publish_url: Address on which it tells what was settled, released, closed and exhausted.
         terms: What a lease is.
         group_commit_s: How long a burst may wait for company.
+        answers_after_commit: False is dangerous: what was answered may be lost.
     """
 
     db_path: str
@@ -75,9 +76,12 @@ class LedgerConfig(msgspec.Struct, frozen=True):
     publish_url: str
     terms: LeaseTerms = LeaseTerms()
     group_commit_s: float = 0.002
+    answers_after_commit: bool = True
 
     @classmethod
-    def of_node(cls, money: MoneySettings, paths: NodePaths) -> LedgerConfig:
+    def of_node(
+        cls, money: MoneySettings, paths: NodePaths, *, answers_after_commit: bool = True
+    ) -> LedgerConfig:
         """Return the configuration of the ledger of the node on ``paths``."""
         return cls(
             db_path=str(paths.ledger_db),
@@ -85,6 +89,7 @@ class LedgerConfig(msgspec.Struct, frozen=True):
             publish_url=paths.ipc("ledger-pub"),
             terms=LeaseTerms(lease_s=money.lease_s, win_window_s=money.win_window_s),
             group_commit_s=money.group_commit_ms / 1000,
+            answers_after_commit=answers_after_commit,
         )
 
 
@@ -260,20 +265,29 @@ class LedgerActor(LightActor):
         now_s = self.cell.clock()
         self._clerk.expire(now_s)
         found = self._store.find(self._clerk.wanted(burst))
-        replies = iter(self._clerk.handle(burst, found, now_s))
-        self._write(self._clerk.take_changes())
-        for frame in frames:
-            self._answer(
-                frame.header,
-                [
-                    message if isinstance(message, MoneyRefused) else next(replies)
-                    for message in frame.messages
-                ],
-            )
+        replies = self._clerk.handle(burst, found, now_s)
+        changes = self._clerk.take_changes()
+        if not self._config.answers_after_commit:
+            self._answer_all(frames, replies)
+        self._write(changes)
+        if self._config.answers_after_commit:
+            self._answer_all(frames, replies)
         self._tell(self._clerk)
         self._counts["bursts"] += 1
         self._counts["messages"] += len(burst)
         self._largest_burst = max(self._largest_burst, len(burst))
+
+    def _answer_all(self, frames: list[_Frame], replies: list[MoneyReply]) -> None:
+        """Answer each frame with the replies to its messages, which stand in their order."""
+        in_order = iter(replies)
+        for frame in frames:
+            self._answer(
+                frame.header,
+                [
+                    message if isinstance(message, MoneyRefused) else next(in_order)
+                    for message in frame.messages
+                ],
+            )
 
     def _write(self, changes: Changes) -> None:
         assert self._store is not None

@@ -25,6 +25,7 @@ from actors.ledger import schema
 from actors.ledger.books import Campaign, Lease, Settlement
 from actors.ledger.clerk import Found, Snapshot
 from actors.ledger.errors import LedgerFencedError, LedgerSchemaError, LedgerStoreError
+from config import fault_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -143,6 +144,7 @@ class LedgerStore:
         if not changes:
             return
         with self._transaction("book a burst") as connection:
+            fault_points.reach("ledger.write")
             for statement, rows in (
                 (_put_campaigns, changes.campaigns),
                 (_put_leases, changes.leases),
@@ -150,6 +152,7 @@ class LedgerStore:
             ):
                 if rows:
                     connection.execute(statement, [msgspec.structs.asdict(row) for row in rows])
+            fault_points.reach("ledger.commit")
 
     def close(self) -> None:
         """Give the file back."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
+from config import fault_points
 from models.errors import FeatureError, ModelCorruptError
 from models.profiler.events import MAX_EVENTS, PAD, VOCABULARY
 from models.profiler.network import ProfilerNetwork
@@ -72,10 +73,16 @@ class ProfilerModel:
         Raises:
             FeatureError: A token is outside of the vocabulary.
         """
+        fault_points.reach("inference.batch", out_of_memory)
         tokens = torch.from_numpy(padded(sequences)).to(self._device)
         with torch.inference_mode():
             vectors: NDArray[np.float32] = self._network(tokens).cpu().numpy()
         return vectors
+
+
+def out_of_memory() -> Exception:
+    """Return what torch raises when its device has no room for a batch."""
+    return torch.OutOfMemoryError("out of memory: tried to allocate more than there is")
 
 
 def padded(sequences: Sequence[Sequence[int]]) -> NDArray[np.int64]:
