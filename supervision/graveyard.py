@@ -43,8 +43,12 @@ class Graveyard:
 
 
 def is_death(event: dict[str, Any]) -> bool:
-    """Tell whether ``event`` is the end of an incarnation, whether or not it ever lived."""
-    return event.get("kind") in DEATHS
+    """Tell whether ``event`` is an end that nobody had in mind, of who lived or was to live.
+
+    Who stops because its supervisor does is none of the dead: each stop of a node would bury all
+    others under them.
+    """
+    return event.get("kind") in DEATHS and event.get("context") != "stopped"
 
 
 def _grave(event: dict[str, Any]) -> dict[str, Any]:
