@@ -135,13 +135,17 @@ def check_spec(spec: object, auto_shutdown: AutoShutdown = "never") -> None:
     """Refuse a child specification that makes no sense, alone or under ``auto_shutdown``.
 
     Raises:
-        SpecError: ``invalid_child_spec``, ``missing_start``, ``invalid_<field>`` or
+        SpecError: ``invalid_child_spec``, ``missing_id``, ``missing_start``, ``invalid_<field>`` or
             ``bad_combination`` with the offending value.
     """
     if not isinstance(spec, ChildSpec):
         raise SpecError("invalid_child_spec", spec)
-    if not callable(getattr(spec.start, "factory", None)):
+    if spec.id is None:
+        raise SpecError("missing_id", repr(spec.start))
+    if spec.start is None:
         raise SpecError("missing_start", spec.id)
+    if not callable(getattr(spec.start, "factory", None)):
+        raise SpecError("invalid_start", spec.start)
     _one_of("restart_type", spec.restart, get_args(Restart))
     _check_shutdown(spec.shutdown)
     _one_of("child_type", spec.type, get_args(ChildType))

@@ -110,7 +110,9 @@ def test_the_strategy_decides_who_is_restarted_with_the_dead(strategy: Any, dead
         ({"significant": 1}, "invalid_significant"),
         ({"significant": True}, "bad_combination"),
         ({"significant": True, "restart": "transient"}, "bad_combination"),
+        ({"id": None}, "missing_id"),
         ({"start": None}, "missing_start"),
+        ({"start": "a name"}, "invalid_start"),
     ],
 )
 def test_a_spec_that_makes_no_sense_is_refused(fields: dict[str, Any], code: str) -> None:
