@@ -23,7 +23,8 @@ class Builder:
 
     def flags(self, setup: dict[str, Any]) -> Any:
         if "raw_flags" in setup:
-            return tuple(setup["raw_flags"]["tuple"])
+            raw = setup["raw_flags"]
+            return tuple(raw["tuple"]) if isinstance(raw, dict) and "tuple" in raw else raw
         given = setup.get("sup", {})
         # Keys that we do not know are left out: in Python they would be refused when written.
         return SupervisorFlags(**{FLAGS[key]: given[key] for key in given if key in FLAGS})
@@ -35,14 +36,16 @@ class Builder:
     def spec(self, given: dict[str, Any], parent: str = TOP, *, dynamic: bool = False) -> Any:
         if "raw_spec" in given:
             return given["raw_spec"]
-        fields = {key: given[key] for key in SPEC if key in given}
-        fields.update({key: value for key, value in given.get("raw", {}).items() if key in SPEC})
+        given = {"id": None, **given, **given.get("raw", {})}
         if "sup" in given:
-            fields.setdefault("type", "supervisor")
-        start = self._start(given, parent, dynamic=dynamic)
-        if "start" in given.get("omit", ()):
-            start = None  # type: ignore[assignment]
-        return ChildSpec(start=start, placement=self._journal.placement, **fields)
+            given.setdefault("type", "supervisor")
+        start = given.get("start") or self._start(given, parent, dynamic=dynamic)
+        fields = {"start": start, **{key: given[key] for key in SPEC if key in given}}
+        for key in given.get("omit", ()):
+            fields.pop(key)
+        # What cannot be left out in Python is nothing instead.
+        needed = {"id": fields.pop("id", None), "start": fields.pop("start", None)}
+        return ChildSpec(**needed, **fields, placement=self._journal.placement)
 
     def _start(self, given: dict[str, Any], parent: str, *, dynamic: bool) -> Start:
         path = f"{parent}/{given['id']}" if parent else str(given["id"])
@@ -61,7 +64,7 @@ class Builder:
                 return operation, ()
             case "upgrade":
                 setup = words["setup"]
-                return "change_specs", (self.flags(setup), self.specs(setup))
+                return "change_specs", (self.flags(setup), self.specs(setup, words["parent"]))
             case "start_child" if "args" in words:
                 return operation, (words["args"],)
             case "start_child":

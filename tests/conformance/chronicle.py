@@ -86,8 +86,9 @@ class Chronicle:
 def unheard(entries: list[Entry]) -> list[str]:
     """Return what is wrong with the news of ends, in words.
 
-    Each end is heard once, with the reason that the dead gave; but nobody hears of those whose
-    supervisor has ended before them.
+    Each end is heard once, with the reason that the dead gave (or as ``killed``, if that came
+    between its note and its last words); but nobody hears of those whose supervisor has ended
+    before them.
     """
     heard: dict[int, list[str]] = {}
     for entry in entries:
@@ -98,7 +99,7 @@ def unheard(entries: list[Entry]) -> list[str]:
     for entry in entries:
         if entry.kind == "exit":
             wanted = [] if entry.parent in gone else [entry.what]
-            if heard.get(entry.pid, []) != wanted:
+            if heard.get(entry.pid, []) not in (wanted, ["killed"]):
                 wrong.append(f"of '{entry}' was heard {heard.get(entry.pid, [])}, not {wanted}")
             gone.add(entry.pid)
     return wrong

@@ -14,7 +14,8 @@ from tests.conformance.probes import ExitNow, ProbeSupervisor
 from tests.conformance.words import TOP, reason_of, text_of
 from tests.conformance.world import LONGEST_S, SETTLE_MS, World
 
-QUIET_ROUNDS = 200
+MOST_EVENTS = 1000
+"""More of them after one step are an endless loop."""
 
 
 class Starter(LightActor):
@@ -57,9 +58,9 @@ class LightWorld(World):
         self.cell.run(seconds)
 
     def settle(self, quiet_ms: float = SETTLE_MS) -> None:
-        for _ in range(QUIET_ROUNDS):
+        for _ in range(MOST_EVENTS):
             seen = len(self.journal.events)
-            self.sleep(quiet_ms / 1000)
+            self.cell.run(quiet_ms / 1000, until=lambda: len(self.journal.events) > seen)  # noqa: B023 - called at once
             if len(self.journal.events) == seen:
                 return
         raise AssertionError(f"the system never came to rest: {self.journal.events[-20:]}")
@@ -147,14 +148,15 @@ class LightWorld(World):
     def set_plan(self, path: str, entries: list[Any]) -> None:
         self.journal.plans[path] = (self.journal.new_key(), entries)
 
-    def order(self, what: str) -> None:
-        assert self.top is not None
+    def order(self, what: str, sup: str = TOP) -> None:
+        target = self._ref(sup)
+        assert target is not None, f"there was never a supervisor {sup}"
         match what:
             case "suspend":
-                self.cell.suspend(self.top)
+                self.cell.suspend(target)
             case "resume":
-                self.cell.resume(self.top)
+                self.cell.resume(target)
             case "message":
-                self.parent.post(self.top, {"unexpected": "message"})
+                self.parent.post(target, {"unexpected": "message"})
             case _:
                 raise AssertionError(f"no such order: {what}")

@@ -232,13 +232,14 @@ class ProcessWorld(World):
     def _exit_unseen(self, path: str, reason: Any) -> bool:
         if not self.exit(path, reason):
             return False
-        pid = self._latest[path].pid
-        self._wait(lambda: pid in self._heard(), LEAVE_LIMIT_S, f"the end of {path} is heard")
+        life = self._latest[path]
+        if not life.is_alive():
+            self._wait(lambda: self._is_heard(life), LEAVE_LIMIT_S, f"the end of {path} is heard")
         return True
 
-    def _heard(self) -> list[int]:
+    def _is_heard(self, life: Life) -> bool:
         entries = self._chronicle.entries
-        return [entry.what[0] for entry in entries if entry.kind == "heard"]
+        return any(entry.kind == "heard" and entry.what[0] == life.pid for entry in entries)
 
     def kill(self, path: str) -> bool:
         life = self._latest.get(path)
@@ -263,8 +264,8 @@ class ProcessWorld(World):
     def set_plan(self, path: str, entries: list[Any]) -> None:
         self._journal.writer.write("plan", path, entries)
 
-    def order(self, what: str) -> None:
-        self._ask(self._latest[TOP], what)
+    def order(self, what: str, sup: str = TOP) -> None:
+        self._ask(self._latest[sup], what)
 
     # -- leaving --------------------------------------------------------------------------------
 

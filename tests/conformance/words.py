@@ -18,12 +18,18 @@ SUP_STATES = ("alive", "not_started")
 Outcome = tuple[str, Any]
 
 
+WITHOUT_VALUE = ("missing_id", "missing_start")
+"""What our errors name together with the offending value, and OTP's alone."""
+RENAMED = {"invalid_start": "invalid_mfa"}
+"""What is called otherwise here, because it is something else than in Erlang."""
+
+
 def text_of(reason: Any) -> str:
     """Write a reason as the tables do: parts joined by colons."""
     if isinstance(reason, tuple | list):
-        parts = reason[:-1] if reason and "missing_start" in reason else reason
-        return ":".join(text_of(part) for part in parts)
-    return str(reason)
+        alone = any(isinstance(part, str) and part in WITHOUT_VALUE for part in reason)
+        return ":".join(text_of(part) for part in (reason[:-1] if alone else reason))
+    return RENAMED.get(reason, reason) if isinstance(reason, str) else str(reason)
 
 
 def reason_of(value: Any) -> Any:

@@ -22,6 +22,11 @@ LONGEST_S = 60.0
 COUNTS = ("specs", "active", "supervisors", "workers")
 
 
+def supervisor_of(step: dict[str, Any]) -> str:
+    """Return the path of the supervisor that a step addresses."""
+    return str(step["sup"]) if addresses(step) else TOP
+
+
 class World(ABC):
     """One supervisor under test and its children.
 
@@ -94,8 +99,8 @@ class World(ABC):
         """Replace a child's plan from its next start on."""
 
     @abstractmethod
-    def order(self, what: str) -> None:
-        """Do ``message``, ``suspend`` or ``resume`` to the supervisor under test."""
+    def order(self, what: str, sup: str = TOP) -> None:
+        """Do ``message``, ``suspend`` or ``resume`` to a supervisor."""
 
     @abstractmethod
     def close(self) -> None:
@@ -121,10 +126,10 @@ class World(ABC):
         name = path.rpartition("/")[2]
         return [name, state, self.tree(path)] if self.supervises(path) else [name, state]
 
-    def counts(self) -> Any:
-        if not self.lives(TOP):
+    def counts(self, path: str = TOP) -> Any:
+        if not self.lives(path):
             return None
-        counts = self.call("count_children", {})
+        counts = self.call("count_children", {}, path)
         return [counts[key] for key in COUNTS] if counts != "noproc" else None
 
     # -- operations -----------------------------------------------------------------------------
@@ -136,20 +141,26 @@ class World(ABC):
         return operation(step)
 
     def op_start_child(self, step: dict[str, Any]) -> Any:
-        sup = step["sup"] if addresses(step) else TOP
+        sup = supervisor_of(step)
         words = {"args": step["args"]} if "args" in step else {"spec": step["spec"], "parent": sup}
         return self.call("start_child", words, sup)
 
     def op_terminate_child(self, step: dict[str, Any]) -> Any:
-        sup = step["sup"] if addresses(step) else TOP
-        return self.call(step["op"], {"child": step["child"]}, sup)
+        return self.call(step["op"], {"child": step["child"]}, supervisor_of(step))
 
     op_restart_child = op_delete_child = op_get_childspec = op_terminate_child
+
+    def op_which_children(self, step: dict[str, Any]) -> Any:
+        return self.tree(supervisor_of(step))
+
+    def op_count_children(self, step: dict[str, Any]) -> Any:
+        return self.counts(supervisor_of(step))
 
     def op_upgrade(self, step: dict[str, Any]) -> Any:
         if step["setup"].get("init") == "ignore":
             return "ok"  # whoever has no new specs does not ask
-        answer = self.call("upgrade", {"setup": step["setup"]})
+        sup = supervisor_of(step)
+        answer = self.call("upgrade", {"setup": step["setup"], "parent": sup}, sup)
         return ["error", f"error:{answer[1]}"] if isinstance(answer, list) else answer
 
     def op_check_specs(self, step: dict[str, Any]) -> Any:
@@ -162,9 +173,6 @@ class World(ABC):
             return self.builder.readable(("error", (error.code, error.value)))
         return "ok"
 
-    def op_exit(self, step: dict[str, Any]) -> Any:
-        return "ok" if self.exit(step["child"], step["reason"]) else "noop"
-
     def op_exit_async(self, step: dict[str, Any]) -> Any:
         paths = step["child"] if isinstance(step["child"], list) else [step["child"]]
         if len(paths) == 1:
@@ -172,6 +180,8 @@ class World(ABC):
         else:
             done = self.exit_at_once(paths, step["reason"])
         return "ok" if done else "noop"
+
+    op_exit = op_exit_async
 
     def op_kill(self, step: dict[str, Any]) -> Any:
         return "ok" if self.kill(step["child"]) else "noop"
@@ -192,7 +202,7 @@ class World(ABC):
         return "ok"
 
     def op_message(self, step: dict[str, Any]) -> Any:
-        self.order(step["op"])
+        self.order(step["op"], supervisor_of(step))
         return "ok"
 
     op_suspend = op_resume = op_message
