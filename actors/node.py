@@ -251,6 +251,7 @@ def run_node(settings: Settings) -> int:
             return 1
         finally:
             paths.state_file.unlink(missing_ok=True)
+            paths.clear_runtime_dir()
 
 
 def _prepare(settings: Settings) -> None:

@@ -149,6 +149,17 @@ class NodePaths:
         _make_private(self.runtime_dir)
         return self
 
+    def clear_runtime_dir(self) -> None:
+        """Remove the sockets and their folder; for who holds the node's lock, at its end.
+
+        A process that was killed leaves its sockets there; nobody listens on them any more.
+        """
+        with contextlib.suppress(OSError):
+            for place in self.runtime_dir.iterdir():
+                if place.is_socket():
+                    place.unlink(missing_ok=True)
+        self.remove_runtime_dir()
+
     def remove_runtime_dir(self) -> None:
         """Remove the folder of the sockets once the node has ended; what isn't empty stays."""
         with contextlib.suppress(OSError):

@@ -96,7 +96,7 @@ from actors.node import build_ledger, build_recorder
 from config.paths import NodePaths
 from config.settings import load_settings
 settings = load_settings(None, {"node.data_dir": sys.argv[1], "metrics.enabled": False})
-paths = NodePaths(settings.node.data_dir).make()
+paths = NodePaths(settings.node.data_dir, settings.node.data_dir / "run").make()
 _make_secret(paths)
 for module in PRELOAD:
     importlib.import_module(module)
@@ -121,7 +121,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 
 def test_the_secret_is_made_once_whole_and_for_its_owner_only(tmp_path: Path) -> None:
-    paths = NodePaths.of_node(tmp_path).make()
+    paths = NodePaths(tmp_path, tmp_path / "run").make()
     paths.secret_file.parent.mkdir(parents=True, exist_ok=True)
     _make_secret(paths)
     secret = paths.secret_file.read_bytes()

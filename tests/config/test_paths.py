@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import tempfile
 from pathlib import Path
@@ -118,3 +119,24 @@ def test_a_damaged_state_file_counts_as_none(
 
 def test_without_a_node_there_is_no_state(tmp_path: Path, runtime_root: Path) -> None:
     assert NodePaths(tmp_path / "data").read_state() == {}
+
+
+def test_at_its_end_a_node_leaves_no_socket_and_no_folder_of_sockets(
+    tmp_path: Path, runtime_root: Path
+) -> None:
+    paths = NodePaths(tmp_path / "data").make()
+    with socket.socket(socket.AF_UNIX) as left_by_the_dead:
+        left_by_the_dead.bind(str(paths.runtime_dir / "ledger.sock"))
+    paths.clear_runtime_dir()
+    assert not paths.runtime_dir.exists()
+    paths.clear_runtime_dir()
+
+
+def test_what_is_no_socket_is_not_removed_from_the_folder_of_sockets(
+    tmp_path: Path, runtime_root: Path
+) -> None:
+    paths = NodePaths(tmp_path / "data").make()
+    strange = paths.runtime_dir / "notes.txt"
+    strange.write_text("mine")
+    paths.clear_runtime_dir()
+    assert strange.read_text() == "mine"
