@@ -137,6 +137,10 @@ class MemoryHub:
         """Stop connecting ``dialer``."""
         self._dialers = [(url, found) for url, found in self._dialers if found is not dialer]
 
+    def addresses(self) -> list[str]:
+        """Return where somebody listens."""
+        return sorted(self._listeners)
+
     def pipes(self) -> list[Pipe]:
         """Return every connection there is, the oldest first."""
         found = {pipe.number: pipe for _, dialer in self._dialers for pipe in dialer.pipes.values()}
