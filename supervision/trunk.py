@@ -191,12 +191,20 @@ class Trunk:
 
     # -- talking to the top
 
-    def snapshot(self, limit_s: float) -> dict[str, Any] | None:
-        """Ask the top what it looks like inside; ``None`` if it does not answer in time."""
+    def snapshot(
+        self, limit_s: float, gives_up: Callable[[], bool] = bool
+    ) -> dict[str, Any] | None:
+        """Ask the top what it looks like inside; ``None`` if it does not answer in time.
+
+        Args:
+            limit_s: How long to wait.
+            gives_up: Asked every now and then; once it is true the answer is not waited for.
+        """
         if self.record is None:
             return None
         number = next(self._numbers)
-        pong = self._await(Pong, limit_s, number, say=(self.record.address, Ping(number)))
+        question = (self.record.address, Ping(number))
+        pong = self._await(Pong, limit_s, number, say=question, gives_up=gives_up)
         return pong.snapshot if pong is not None else None
 
     def order(

@@ -213,9 +213,14 @@ class Watchdog:
 
     def _answers(self) -> bool:
         """Tell whether the top answers its heartbeat (or it does not matter any more)."""
-        answered = self._trunk.snapshot(self._settings.hang_s) is not None
+        answered = self._trunk.snapshot(self._settings.hang_s, self._ends_faults) is not None
         self._heard_s = self._clock()
         return answered or self._stopping or not self._settings.kills_hung
+
+    def _ends_faults(self) -> bool:
+        """While the top is waited for, faults end in time: the top may be stopped by one."""
+        self._faults.tick()
+        return False
 
     def _cause_of_death(self) -> str:
         words = self._trunk.last_words

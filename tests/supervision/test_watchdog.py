@@ -74,7 +74,10 @@ class FakeTrunk:
         self.fates.popleft()
         return True
 
-    def snapshot(self, limit_s: float) -> dict[str, Any] | None:
+    def snapshot(
+        self, limit_s: float, gives_up: Callable[[], bool] = bool
+    ) -> dict[str, Any] | None:
+        assert not gives_up()
         if not self.fates:
             self.ends()
         elif self.fates[0] == "hangs":
