@@ -305,8 +305,6 @@ class Gateway(LightActor):
         admitted = pending.admitted
         response = response_of(admitted.request.id, bids, why, story)
         self._done.append((pending, encode_response(response, admitted.form)))
-        if self._in_hand.get(pending.body) is pending:
-            del self._in_hand[pending.body]
         if not self._flushing:
             self._flushing = True
             self.wake_after(0.0, _FLUSH)
@@ -319,6 +317,9 @@ class Gateway(LightActor):
         assert self._server is not None
         self._time(done)
         for pending, answer in done:
+            # In hand until now: it is not remembered before, and may be delivered again any time.
+            if self._in_hand.get(pending.body) is pending:
+                del self._in_hand[pending.body]
             if not logged and any(each.bid is not None for each in pending.decided):
                 self._answer_unlogged(pending)
                 continue

@@ -52,12 +52,14 @@ class ProfilerOptions(msgspec.Struct, frozen=True):
 
 
 class _Waiting:
-    """A vector that is being made: for whom, and who waits for it."""
+    """A vector that is being made: for whom, who waits for it, and until when it is expected."""
 
-    __slots__ = ("askers", "user")
+    __slots__ = ("askers", "number", "until_s", "user")
 
-    def __init__(self, user: UserState) -> None:
+    def __init__(self, number: int, user: UserState, until_s: float) -> None:
+        self.number = number
         self.user = user
+        self.until_s = until_s
         self.askers: list[tuple[Ref, Opportunity]] = []
 
 
@@ -126,20 +128,32 @@ class UserProfiler(LightActor):
             self._answer(asker, self._defaults.of(opportunity), "default")
         elif user.vector is not None:
             self._answer(asker, user.vector, "cache")
-            if user.unseen >= self._options.refresh_events and not user.asked:
+            if user.unseen >= self._options.refresh_events and self._on_its_way(user) is None:
                 self._ask(user, question.deadline_s)
         else:
             self._wait(user, question, asker)
 
     def _wait(self, user: UserState, question: Profile, asker: Ref) -> None:
         """Have the user's first vector made; the asker waits for it."""
-        waiting = self._by_user.get(id(user)) if user.asked else None
+        waiting = self._on_its_way(user)
         if waiting is None:
             waiting = self._ask(user, question.deadline_s)
         if waiting is None:
             self._answer(asker, self._defaults.of(question.opportunity), "fallback")
         else:
             waiting.askers.append((asker, question.opportunity))
+
+    def _on_its_way(self, user: UserState) -> _Waiting | None:
+        """Return the user's vector in the making, None if there is none (any more).
+
+        The link tells of what is late; what it does not even tell of was lost on the way (in a
+        full mailbox), and must not be waited for by one asker after the other.
+        """
+        waiting = self._by_user.get(id(user)) if user.asked else None
+        if waiting is not None and self.cell.clock() > waiting.until_s:
+            self._give_up(waiting.number, keep=False)
+            return None
+        return waiting
 
     def _ask(self, user: UserState, deadline_s: float) -> _Waiting | None:
         """Ask for a new vector of ``user``; None when there is nobody to ask."""
@@ -150,7 +164,8 @@ class UserProfiler(LightActor):
         self._next_id = number + 1
         if len(self._waiting) >= MAX_WAITING:
             self._give_up(next(iter(self._waiting)), keep=False)
-        waiting = self._waiting[number] = self._by_user[id(user)] = _Waiting(user)
+        waiting = _Waiting(number, user, deadline_s)
+        self._waiting[number] = self._by_user[id(user)] = waiting
         user.asked = True
         user.unseen = 0
         deadline_s -= ANSWER_MARGIN_S

@@ -13,7 +13,7 @@ import pytest
 from actors.admission import DoorRules
 from actors.answer_memory import AnswerMemory
 from actors.eligible import EligibleAds
-from actors.gateway import Gateway, GatewayKit
+from actors.gateway import BURST, Gateway, GatewayKit
 from actors.journal import Journal
 from actors.messages import (
     Clear,
@@ -233,6 +233,20 @@ def test_a_request_delivered_again_gets_the_same_bytes_and_is_decided_once() -> 
     first = bench.exchange(body)
     second = bench.exchange(body)
     assert first == second
+    reserve, _ = bench.agents["budget-manager"]
+    assert len(reserve.of(Reserve)) == 1
+
+
+def test_a_request_delivered_again_between_its_decision_and_its_answer_is_decided_once() -> None:
+    bench = Bench()
+    body = json.dumps(request()).encode()
+    first = bench.send(body)
+    for _ in range(BURST):  # so that the second comes in the next turn, before the log's
+        bench.send(b"{")
+    second = bench.send(body)
+    bench.world.run()
+    answers = bench.answers()
+    assert answers[first] == answers[second]
     reserve, _ = bench.agents["budget-manager"]
     assert len(reserve.of(Reserve)) == 1
 

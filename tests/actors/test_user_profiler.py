@@ -148,6 +148,28 @@ def test_a_link_that_dies_with_questions_answers_them_by_the_default() -> None:
     assert bench.sources() == ["fallback"]
 
 
+def test_a_question_whose_answer_was_lost_is_asked_again_and_keeps_nobody_waiting() -> None:
+    bench = Bench()
+    bench.ask("r1")  # neither vector nor LinkDown ever comes: the profiler's mailbox was full
+    bench.world.run(0.03)
+    bench.ask("r2")
+    assert len(bench.tokens()) == 2
+    bench.answer(made(2))
+    assert bench.sources() == ["fallback", "model"]
+
+
+def test_a_refresh_that_was_lost_is_asked_for_again() -> None:
+    bench = Bench()
+    bench.ask("r1")
+    bench.answer(made(1))
+    for name in ("r2", "r3", "r4"):
+        bench.ask(name)
+    assert len(bench.tokens()) == 2
+    bench.world.run(0.03)
+    bench.ask("r5")
+    assert len(bench.tokens()) == 3
+
+
 def test_clicks_and_conversions_of_known_users_join_their_history() -> None:
     bench = Bench()
     bench.ask()
