@@ -51,8 +51,30 @@ def kill(select: str, mode: str = "one") -> list[str]:
     injection = Injection("kill", targets, here.wall(), deadly=True)
     for path in targets:
         here.target.ask("kill", name=path)
-    here.watcher.injections.append(injection)
+    here.note(injection)
     return targets
+
+
+def wait_for(kind: str, within_s: float = 5.0) -> dict[str, Any]:
+    """Wait until the node tells of an event since the method began, and return it.
+
+    An experiment whose fault had no effect would pass and prove nothing; with this it is invalid.
+
+    Args:
+        kind: Of the event, as ``bidwright events`` names it: ``gave_up``, ``crashed``, ...
+        within_s: For so long.
+    """
+    here = lab.current()
+    found: list[dict[str, Any]] = []
+
+    def has_come() -> bool:
+        events = here.target.events_since(here.method_ts)
+        found[:] = [event for event in events if event.get("kind") == kind]
+        return bool(found)
+
+    if not wait_until(has_come, within_s):
+        raise FaultError(f"no {kind!r} event within {within_s:g} s: the fault had no effect")
+    return {name: found[0].get(name) for name in ("ts", "kind", "address", "reason")}
 
 
 def heal() -> int:
@@ -64,7 +86,7 @@ def insult_sockets(rounds: int = 1) -> int:
     """Say hostile things to every socket of the node; return how often something was said."""
     here = lab.current()
     addresses = hostile.sockets_of(here.target)
-    here.watcher.injections.append(Injection("hostile bytes", ["node"], here.wall()))
+    here.note(Injection("hostile bytes", ["node"], here.wall()))
     return sum(hostile.insult(address) for _ in range(rounds) for address in addresses)
 
 
@@ -73,9 +95,7 @@ def kill_node() -> int:
     here = lab.current()
     _own(here)
     family = here.target.family()
-    here.watcher.injections.append(
-        Injection("kill -9 of everything", ["node"], here.wall(), deadly=True)
-    )
+    here.note(Injection("kill -9 of everything", ["node"], here.wall(), deadly=True))
     processes.signal_all(family, signal.SIGKILL)
     if not wait_until(lambda: not processes.alive(family), _GONE_LIMIT_S):
         raise FaultError("some processes of the node outlived SIGKILL")
@@ -95,7 +115,7 @@ def start_node() -> str:
 def close_statsd() -> None:
     """Switch off the server that the node sends its metrics to."""
     here = lab.current()
-    here.watcher.injections.append(Injection("statsd gone", ["node"], here.wall()))
+    here.note(Injection("statsd gone", ["node"], here.wall()))
     _own(here).statsd.close()
 
 
@@ -116,7 +136,7 @@ def spoil_model(name: str) -> str:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    here.watcher.injections.append(Injection("corrupt model", ["node"], here.wall(), says=name))
+    here.note(Injection("corrupt model", ["node"], here.wall(), says=name))
     return str(file)
 
 

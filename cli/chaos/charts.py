@@ -22,6 +22,7 @@ _MOST_LABELS = 6
 _TIME_STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300)
 _MOST_TIME_TICKS = 12
 _LEAST_BAND = 3.0
+_WIDEST_BAR = 12.0
 _LEAST_MS = 1.0
 
 
@@ -100,8 +101,8 @@ def panels_of(
 def _restarts(
     events: Sequence[Record], begun_ts: float, span_s: float
 ) -> list[tuple[float, float | None]]:
-    """Count restarts in each half second, or in each hundredth of a long run."""
-    step_s = max(0.5, span_s / 100)
+    """Count restarts in each quarter of a second, or in each hundredth of a long run."""
+    step_s = max(0.25, span_s / 100)
     counts: dict[int, int] = {}
     for event in events:
         if event.get("kind") in ("restarted", "rebuilt"):
@@ -201,7 +202,8 @@ def _drawn_line(
 
 
 def _drawn_bars(panel: Panel, scale: Scale, span_s: float) -> Iterator[str]:
-    width = max(1.0, (WIDTH - _LEFT - _RIGHT) / max(len(panel.points), 1) - 1.5)
+    room = (WIDTH - _LEFT - _RIGHT) / max(len(panel.points), 1)
+    width = min(max(1.0, room - 1.5), _WIDEST_BAR)
     bottom = scale.y(scale.low)
     for at_s, value in panel.points:
         if value and at_s >= 0:

@@ -260,7 +260,7 @@ def _write_report(journals: Sequence[Path], html: Path) -> None:
 @click.option(
     "--rate",
     type=FiniteRange(min=1),
-    default=120.0,
+    default=80.0,
     show_default=True,
     help="Requests a second meanwhile.",
 )

@@ -46,6 +46,7 @@ class Run:
         records: What was seen, for the journal.
         measured: The numbers.
         trouble: Why it could not begin, if so.
+        idle: Faults that never struck, in words.
     """
 
     name: str
@@ -54,13 +55,14 @@ class Run:
     records: dict[str, Any] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
     trouble: str = ""
+    idle: list[str] = field(default_factory=list)
 
     @property
     def verdict(self) -> Verdict:
         """What it shows."""
         if self.trouble:
             return Verdict(Outcome.INVALID, self.trouble)
-        return judge(self.journal, self.checks)
+        return judge(self.journal, self.checks, self.idle)
 
     @property
     def interrupted(self) -> bool:
@@ -136,6 +138,11 @@ def examine(run: Run, lab: Lab, tell: Callable[[str], None]) -> None:
         run.checks = [Check("the checks can be made", holds=False, says=error.message)]
         return
     run.records, run.measured = _records(lab), _measured(lab)
+    run.idle = [
+        f"{fault['kind']} {fault['says']} of {', '.join(fault['targets'])}"
+        for fault in run.records["faults"]
+        if fault["hits"] == 0
+    ]
 
 
 @contextlib.contextmanager
@@ -168,6 +175,8 @@ def opened_lab(
 
 def _records(lab: Lab) -> dict[str, Any]:
     money = lab.money()
+    events = lab.target.events_since(lab.begun_ts)
+    faults = [fault | {"hits": measure.hits(fault, events)} for fault in lab.watcher.record()]
     totals = ("settlements", "settled_micros", "unfunded_micros", "leased_micros", "budget_micros")
     return {
         "node": {"data_dir": str(lab.target.data_dir), "own": lab.target.own},
@@ -176,9 +185,9 @@ def _records(lab: Lab) -> dict[str, Any]:
             "method_ts": round(lab.method_ts, 3),
             "ended_ts": round(lab.ended_ts, 3),
         },
-        "faults": lab.watcher.record(),
+        "faults": faults,
         "timeline": lab.exchange.rows(),
-        "events": lab.target.events_since(lab.begun_ts),
+        "events": events,
         "samples": [[round(ts, 3), lack] for ts, lack in lab.watcher.samples],
         "load": lab.finish(),
         "money": {

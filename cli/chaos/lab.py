@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from cli.chaos.checkers import Check, Ending, Money, check_answers, check_ending, check_money
 from cli.chaos.errors import FaultError
 from cli.chaos.selectors import choose
+from cli.chaos.target import path_of
 from cli.chaos.watcher import Injection, Watcher
+from cli.errors import CommandError
 from cli.patience import wait_until
 
 if TYPE_CHECKING:
@@ -153,13 +155,38 @@ class Lab:
         targets = self.choose(select, mode)
         self.hurt(targets)
         ends = is_deadly(kind, args) if deadly is None else deadly
-        words = " ".join(f"{name}={value}" for name, value in args.items())
-        injection = Injection(kind, targets, self.wall(), ttl_s, words, ends)
+        injection = Injection(kind, targets, self.wall(), ttl_s, in_words(args), ends)
         for path in targets:
-            seed = self.rng.getrandbits(31)
-            self.target.ask("fault", name=path, kind=kind, args=args, ttl_s=ttl_s, seed=seed)
-        self.watcher.injections.append(injection)
+            self._strike(injection, path, args)
+        self.note(injection)
         return targets
+
+    def _strike(self, injection: Injection, path: str, args: dict[str, Any]) -> None:
+        try:
+            self.target.ask(
+                "fault",
+                name=path,
+                kind=injection.kind,
+                args=args,
+                ttl_s=injection.ttl_s,
+                seed=self.rng.getrandbits(31),
+            )
+        except CommandError:
+            # Whoever is killed at once may take the answer along.
+            if not injection.deadly or not self._has_struck(injection.at_ts, path):
+                raise
+
+    def _has_struck(self, since_ts: float, path: str) -> bool:
+        events = self.target.events_since(since_ts)
+        return any(
+            event.get("kind") == "fault_on" and path_of(str(event.get("address"))) == path
+            for event in events
+        )
+
+    def note(self, injection: Injection) -> None:
+        """Keep a fault in mind that has just been brought about."""
+        injection.struck_ts = self.wall()
+        self.watcher.injections.append(injection)
 
     def choose(self, select: str, mode: str) -> list[str]:
         """Return the parts of the tree that a selector means.
@@ -265,6 +292,13 @@ class Lab:
             faults=self.target.faults(),
             leftovers=self.sandbox.strangers() if self.sandbox is not None else (),
         )
+
+
+def in_words(args: dict[str, Any]) -> str:
+    """Return the arguments of a fault as people say them: words stand alone, numbers have names."""
+    return " ".join(
+        value if isinstance(value, str) else f"{name}={value}" for name, value in args.items()
+    )
 
 
 def is_deadly(kind: str, args: dict[str, Any]) -> bool:

@@ -35,6 +35,26 @@ def restart_s(fault: Record, events: Sequence[Record]) -> float | None:
     return _first(fault, events, _BACK)
 
 
+def hits(fault: Record, events: Iterable[Record]) -> int | None:
+    """Return how often a fault struck, as the node says at its end; None if it says nothing."""
+    told = [
+        event["offender"]["hits"]
+        for event in events
+        if event.get("kind") == "fault_off"
+        and event["at_ts"] >= float(fault["at_ts"]) - _SLACK_S
+        and _is_about(event, fault["targets"])
+        and (event.get("offender") or {}).get("fault", {}).get("kind") == fault["kind"]
+        and "hits" in event["offender"]
+    ]
+    return sum(told) if told else None
+
+
+def _is_about(event: Record, targets: Iterable[str]) -> bool:
+    """Tell whether an event is about one of the parts, or about something inside it."""
+    path = path_of(str(event.get("address", "")))
+    return any(path == target or path.startswith(f"{target}/") for target in targets)
+
+
 def _first(fault: Record, events: Iterable[Record], kinds: frozenset[str]) -> float | None:
     """Return seconds from the fault to the first such event about a target or what is above it."""
     at_ts = float(fault["at_ts"])

@@ -178,7 +178,7 @@ class Monkey:
         for path in self._some("light"):
             injection = Injection("kill", [path], self.lab.wall(), deadly=True)
             self.lab.target.ask("kill", name=path)
-            self.lab.watcher.injections.append(injection)
+            self.lab.note(injection)
             self._ended("light actor killed")
 
     def crash_a_light_actor(self) -> None:
@@ -320,7 +320,7 @@ def mttr_by_level(lab: Lab) -> dict[str, dict[str, float | int]]:
     times: dict[str, list[float]] = {}
     for injection, record in zip(lab.watcher.injections, lab.watcher.record(), strict=True):
         took_s = measure.mttr_s(record, events)
-        if took_s is not None and not (record["says"] == "signal=STOP" and injection.ttl_s < 1):
+        if took_s is not None and not (record["says"] == "STOP" and injection.ttl_s < 1):
             level = _level(look, record)
             times.setdefault(level, []).append(took_s)
     return {level: measure.spread(found) for level, found in sorted(times.items())}
@@ -328,7 +328,7 @@ def mttr_by_level(lab: Lab) -> dict[str, dict[str, float | int]]:
 
 def _level(look: Look, record: Mapping[str, Any]) -> str:
     path = record["targets"][0]
-    if record["says"] == "signal=STOP":
+    if record["says"] == "STOP":
         return "hung process"
     if path == "node":
         return "top"

@@ -58,7 +58,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     own_node: bool = False
     fresh: bool = False
     copied_weights: bool = False
-    rate: float = 120.0
+    rate: float = 80.0
     patience_s: float = 20.0
     blast_radius: int = 1
     hypothesis: Literal["default", "continuously"] = "default"

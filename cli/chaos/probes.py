@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from cli.chaos import lab
+from cli.chaos import lab, records
 from cli.patience import wait_until
 from cli.play.summary import ratio
 
@@ -53,6 +53,14 @@ def fallback_share() -> float:
 def fallbacks() -> int:
     """Return in how many of the explained decisions a fallback took part."""
     return lab.current().total("with_fallback")
+
+
+def logged_twice() -> int:
+    """Return how many decisions and events a bidder made or told more than once."""
+    here = lab.current()
+    if here.phase == "after":
+        here.finish()
+    return records.logged_twice(here.target.paths, here.begun_ts)
 
 
 def worst_ms() -> float:

@@ -17,7 +17,7 @@ from cli.chaos.engine import Run
 from cli.chaos.errors import NeedsApprovalError
 from cli.chaos.sandbox import Sandbox
 from cli.chaos.target import Target
-from cli.chaos.verdict import Outcome
+from cli.chaos.verdict import Outcome, was_unsteady
 from cli.errors import CommandError
 from cli.launch import state_of
 from cli.load import wall_time
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MOST_JOURNALS = 200
 """In the default folder; older ones are removed."""
+ATTEMPTS = 3
+"""A busy machine may be too slow for a steady state; nothing has been done then, so try again."""
 
 
 @dataclass(slots=True)
@@ -80,6 +82,11 @@ class Series:
             target = self._target(experiment.plan)
         except CommandError as error:
             return Run(experiment.name, trouble=error.message)
+        for _ in range(ATTEMPTS - 1):
+            run = engine.run_one(experiment, target, self._sandbox, self.seed, self.tell)
+            if run.interrupted or not was_unsteady(run.journal):
+                return run
+            self.tell("the node was not steady before anything was done to it: once more")
         return engine.run_one(experiment, target, self._sandbox, self.seed, self.tell)
 
     def _target(self, plan: Plan) -> Target:

@@ -28,11 +28,11 @@ summary { cursor: pointer; }
   border-radius: 99px; border: 1px solid currentColor; }
 .pass, .good { color: var(--good); } .weakness, .bad { color: var(--bad); }
 .invalid { color: var(--odd); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(98px, 1fr)); gap: 10px;
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(94px, 1fr)); gap: 8px;
   margin: 18px 0; }
-.tiles div { border: 1px solid var(--rule); border-radius: 8px; padding: 8px 10px; }
+.tiles div { border: 1px solid var(--rule); border-radius: 8px; padding: 8px 9px; }
 .tiles dt { color: var(--muted); font-size: 12px; }
-.tiles dd { margin: 0; font-size: 16px; font-weight: 600; white-space: nowrap;
+.tiles dd { margin: 0; font-size: 15px; font-weight: 600; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 figure { margin: 18px 0; overflow-x: auto; }
 svg { display: block; width: 100%; min-width: 640px; height: auto;

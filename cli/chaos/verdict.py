@@ -4,7 +4,7 @@ The toolkit's own status will not do. It calls a run "completed, not deviated" w
 or whose steady state was not met before the method and which therefore did nothing at all. So:
 
 * INVALID: nothing was learned. The steady state was not met before, the method was not played to
-  its end, an activity or a rollback failed, the run was interrupted.
+  its end, an activity or a rollback failed, a fault had no effect, the run was interrupted.
 * WEAKNESS: the run is valid, and something that should hold did not: the steady state afterwards or
   meanwhile, or one of our checks (see :mod:`cli.chaos.checkers`).
 * PASS: all else.
@@ -47,20 +47,29 @@ class Verdict(NamedTuple):
     why: str
 
 
-def judge(journal: Journal, checks: Sequence[Check]) -> Verdict:
+def judge(journal: Journal, checks: Sequence[Check], idle: Sequence[str] = ()) -> Verdict:
     """Judge one run.
 
     Args:
         journal: Of the toolkit.
         checks: What our checkers found.
+        idle: Faults that were in force and never struck, in words.
     """
     invalid = next(_faults_of_the_run(journal), "")
+    if not invalid and idle:
+        invalid = f"a fault never struck: {'; '.join(idle)}"
     if invalid:
         return Verdict(Outcome.INVALID, invalid)
     weaknesses = [*_deviations(journal), *(check.says for check in checks if not check.holds)]
     if weaknesses:
         return Verdict(Outcome.WEAKNESS, "; ".join(weaknesses))
     return Verdict(Outcome.PASS, "the steady state held, and all checks do")
+
+
+def was_unsteady(journal: Journal) -> bool:
+    """Tell whether a run did nothing because the steady state was not met before it."""
+    before = (journal.get("steady_states") or {}).get("before")
+    return before is not None and not before.get("steady_state_met")
 
 
 def overall(outcomes: Iterable[Outcome]) -> Outcome:

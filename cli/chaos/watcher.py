@@ -32,6 +32,7 @@ class Injection:
         ttl_s: It ends by itself after so long; 0 for what is over at once, like a kill.
         says: Its arguments in words.
         deadly: Its targets end and have to be started anew.
+        struck_ts: When the node had brought it about; looks before that tell nothing of it.
         recovered_ts: When the tree was whole again, with new incarnations of what had ended.
         healed_ts: When it was taken back, if it was.
     """
@@ -42,6 +43,7 @@ class Injection:
     ttl_s: float = 0.0
     says: str = ""
     deadly: bool = False
+    struck_ts: float = 0.0
     recovered_ts: float | None = None
     healed_ts: float | None = None
 
@@ -58,7 +60,9 @@ class Injection:
         return self.recovered_ts if is_harm and self.recovered_ts is not None else self.until_ts
 
     def is_over(self, look: Look, now_ts: float) -> bool:
-        """Tell whether a whole tree shows nothing of it any more."""
+        """Tell whether a whole tree, looked at at ``now_ts``, shows nothing of it any more."""
+        if now_ts < self.struck_ts:
+            return False
         if not self.deadly:
             return True
         since_s = now_ts - self.at_ts + _MARGIN_S
