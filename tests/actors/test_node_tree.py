@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import pickle
 import stat
@@ -170,3 +171,34 @@ def test_a_reason_that_is_no_text_and_an_offender_without_a_name_are_reported_to
     (line,) = lines(recipe)
     assert line["reason"] == ["shutdown", ["a", 1]]
     assert "object" in str(line["offender"]["start"])
+
+
+def test_what_is_an_event_also_stands_in_the_file_of_events_as_a_record_of_this_node(
+    recipe: ReporterRecipe,
+) -> None:
+    report = recipe("node/bidders")
+    report(Report("node/bidders", "child_terminated", "killed", {"id": "b-1"}, "Traceback ..."))
+    report(Report("node/bidders", "restarted", "restart", {"id": "b-1"}, level="info"))
+    report(Report("node/bidders", "started", "start_child", {"id": "b-2"}, level="debug"))
+    report(Report("node/bidders", "on_end", "killed"))
+    events = [json.loads(line) for line in recipe.events_file.read_text().splitlines()]
+    assert [(event["kind"], event["address"]) for event in events] == [
+        ("crashed", "n-1:node/bidders/b-1"),
+        ("restarted", "n-1:node/bidders/b-1"),
+    ]
+    assert events[0]["detail"] == "Traceback ..."
+    moment = dt.datetime.fromisoformat(events[0]["ts"])
+    assert abs((dt.datetime.now(dt.UTC) - moment).total_seconds()) < 60
+    levels = [(line["event"], line["level"]) for line in lines(recipe)]
+    assert levels == [("child_terminated", "error"), ("restarted", "info"), ("on_end", "error")]
+
+
+def test_a_crash_that_repeats_itself_does_not_push_all_else_out_of_the_events(
+    recipe: ReporterRecipe,
+) -> None:
+    report = recipe("node")
+    for _ in range(500):
+        report(Report("cell/impressions", "child_terminated", "broken", {"id": "impression"}))
+    written = len(recipe.events_file.read_text().splitlines())
+    assert 20 <= written <= 60
+    assert len(lines(recipe)) == 500

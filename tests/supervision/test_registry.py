@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from supervision import ChildSpec, Start, Supervisor, SupervisorFlags
+from supervision.registry import route_report
 from tests.supervision.worlds import Notebook, make_cell, notebook
 
 if TYPE_CHECKING:
-    from supervision import Cell, Ref, Route
+    from supervision import Cell, Ref, Registry, Route
 
 COOL_OFF_S = 0.25
 STRIKES = 3
@@ -167,3 +168,82 @@ def test_a_supervisor_binds_the_role_of_each_incarnation(cell: Cell) -> None:
     second = cell.registry.address("selector")
     assert second is not None
     assert second is not first
+
+
+# -- what is told of routes ------------------------------------------------------------------------
+
+
+def told_of(cell: Cell, registry: Registry) -> list[tuple[str, str | None]]:
+    """Collect role and reason of each change that the registry tells."""
+    told: list[tuple[str, str | None]] = []
+    registry.on_change = lambda route: told.append((route.role, route.closed_for))
+    return told
+
+
+def test_a_fallback_is_told_when_somebody_first_takes_it_and_its_end_at_the_next_sweep(
+    cell: Cell,
+) -> None:
+    registry, told = cell.registry, told_of(cell, cell.registry)
+    ref, _ = notebook(cell)
+    assert registry.address("r") is None  # nobody has ever played it: no news
+    registry.bind("r", ref)
+    registry.sweep()
+    assert told == []
+    cell.suspend(ref)
+    for _ in range(5):
+        assert registry.address("r") is None
+    assert told == [("r", "suspended")]
+    cell.resume(ref)
+    assert registry.address("r") is ref
+    assert told == [("r", "suspended")]
+    registry.sweep()
+    registry.sweep()
+    assert told == [("r", "suspended"), ("r", None)]
+
+
+def test_a_route_that_nobody_asks_for_is_told_of_by_the_sweep_unless_it_was_stopped(
+    cell: Cell,
+) -> None:
+    registry, told = cell.registry, told_of(cell, cell.registry)
+    crashed, stopped = notebook(cell)[0], notebook(cell)[0]
+    registry.bind("crashed", crashed)
+    registry.bind("stopped", stopped)
+    cell.kill(crashed)
+    cell.stop(stopped)
+    cell.run(0.0)
+    registry.sweep()
+    assert told == [("crashed", "down")]
+    assert registry.address("stopped") is None
+    assert told[-1] == ("stopped", "down")
+
+
+def test_a_sweep_does_not_take_the_probe_of_a_route_that_is_late(cell: Cell) -> None:
+    registry, told = cell.registry, told_of(cell, cell.registry)
+    registry.configure(strike_limit=1, cool_off_s=1.0)
+    ref, _ = notebook(cell)
+    registry.bind("r", ref)
+    registry.route("r").strike()
+    registry.sweep()
+    assert told == [("r", "late")]
+    cell.run(2.0)
+    registry.sweep()
+    assert registry.address("r") is ref, "the probe was still there"
+    registry.route("r").answered()
+    registry.sweep()
+    assert told == [("r", "late"), ("r", None)]
+
+
+def test_the_report_of_a_route_says_who_is_meant_and_why(cell: Cell) -> None:
+    parent, _ = notebook(cell, name="agents")
+    ref, _ = notebook(cell, parent, name="profiler")
+    cell.registry.bind("user-profiler", ref)
+    cell.suspend(ref)
+    cell.registry.sweep()
+    report = route_report(cell.registry.route("user-profiler"))
+    assert (report.kind, report.reason, report.level) == ("fallback_on", "suspended", "info")
+    assert report.path == "agents/profiler"
+    assert report.offender == {"id": "profiler", "role": "user-profiler"}
+    cell.resume(ref)
+    cell.registry.sweep()
+    report = route_report(cell.registry.route("user-profiler"))
+    assert (report.kind, report.reason) == ("fallback_off", "open again")
