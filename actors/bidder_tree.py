@@ -44,9 +44,10 @@ from config.addresses import listen_url
 from config.campaigns import load_campaigns
 from config.profiles import load_default_profiles
 from models.eligibility import CampaignIndex
+from models.errors import ModelError
 from models.fraud import FraudRules
 from models.oversight import OversightRules
-from models.registry import weights_folder
+from models.registry import load_manifest, weights_folder
 from supervision import ChildSpec, Start, Supervisor, SupervisorFlags
 from transport.logs import get_logger
 from transport.sealed import check_seals
@@ -271,13 +272,22 @@ class _Bidder:
     def _load_selector(self) -> ThompsonSelector:
         from models.selector.thompson import ThompsonSelector
 
-        return ThompsonSelector.load(self._world.weights("selector"), self._seed)
+        return ThompsonSelector.load(self._weights("selector"), self._seed)
 
     def _load_pricing(self) -> Pricing:
         from actors.pricing import load_pricing
 
         cap_micros = self._settings.money.price_cap_micros
-        return load_pricing(self._world.weights("optimizer"), cap_micros)
+        return load_pricing(self._weights("optimizer"), cap_micros)
+
+    def _weights(self, name: str) -> Path:
+        """Return a model's folder; if its files are spoilt, who loads them recalls whole ones."""
+        folder = self._world.weights(name)
+        try:
+            load_manifest(folder)
+        except ModelError as error:
+            get_logger(bidder=self._name).error("model_spoilt", model=name, reason=str(error))
+        return folder
 
     # --- impressions ---------------------------------------------------------------------------
 

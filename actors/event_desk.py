@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 
+from actors.log_health import LogHealth
 from actors.messages import Feedback, Forward, Heard, LinkDown, Offered, Released, Settled
 from supervision import Down, LightActor
 from transport.errors import MalformedEventError, NoticeError, SegmentError
@@ -115,6 +116,7 @@ class EventDesk(LightActor):
         self._server: ServerLink | None = None
         self._publisher: PublisherLink | None = None
         self._log: SegmentWriter | None = None
+        self._health = LogHealth(self)
         self._handlers: dict[type, Callable[[Any], None]] = {
             WatchMessage: self._on_readable,
             Offered: self._on_offered,
@@ -360,9 +362,11 @@ class EventDesk(LightActor):
         assert self._server is not None
         try:
             self._log.flush()
-        except SegmentError:
+            self._health.worked()
+        except SegmentError as error:
             # The money is booked in the ledger; an event that the log misses is counted, not fatal.
             self._kit.meter.unlogged += 1
+            self._health.failed(error)
         confirmed, self._confirmed = self._confirmed, []
         for header, answer in confirmed:
             self._server.reply(header, answer)

@@ -17,6 +17,7 @@ from actors import reasons
 from actors.admission import Refused, admit
 from actors.answer_memory import AnswerMemory
 from actors.decision import NEVER
+from actors.log_health import LogHealth
 from actors.messages import Decided, Offered, Released
 from actors.orchestrator import Job
 from actors.responses import bid_of, response_of
@@ -119,6 +120,7 @@ class Gateway(LightActor):
         self._sweeper: Timer | None = None
         self._server: ServerLink | None = None
         self._log: SegmentWriter | None = None
+        self._health = LogHealth(self)
         self._handlers: dict[type, Callable[[Any], Any]] = {
             WatchMessage: self._on_readable,
             Decided: self._on_decided,
@@ -342,9 +344,11 @@ class Gateway(LightActor):
                 for decided in pending.decided:
                     self._log.append(decided.record)
             self._log.flush()
-        except SegmentError:
+        except SegmentError as error:
             self._kit.meter.unlogged += 1
+            self._health.failed(error)
             return False
+        self._health.worked()
         return True
 
     def _announce(self, pending: Pending) -> None:

@@ -3,6 +3,10 @@
 Principle: one thread, one device, one loop: drain what has come, run what is due, answer each frame
 when its last question has its answer. A question that cannot be answered in time is told so; none
 is left without an answer. What it does not know how to survive ends it, and it comes back clean.
+
+A worker that cannot load its models (a file is spoilt, a device lost) does not end again and again,
+for that would end the node: it stays away from its socket, so that whoever asks goes to another
+device or to defaults at once, says so, and tries again until it can.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 
 from actors.inference_batching import BatchQueue
 from models.errors import FeatureError
-from supervision import LightActor
+from supervision import LightActor, Report
 from transport.errors import MalformedEventError
 from transport.messages import (
     InferAnswer,
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from supervision.messages import Level
     from supervision.ref import Ref
     from transport.faults import Link
     from transport.frames import LinkFactory, Received, ServerLink
@@ -39,6 +44,9 @@ BURST: Final = 256
 MAX_FRAME_BYTES: Final = 1 << 20
 UNFIT: Final = (FeatureError, OverflowError)
 """What models raise for a sequence of numbers that are no tokens."""
+RELOAD_S: Final = 1.0
+"""How long a worker whose models cannot be loaded waits before it tries again."""
+_RELOAD: Final = "reload"
 _MEMORY: Final = ("out of memory", "can't allocate memory")
 """How torch says that a device, or the machine, has no room; it has no common type for it."""
 
@@ -102,6 +110,7 @@ class InferenceWorker(LightActor):
         }
         self._server: ServerLink | None = None
         self._armed = False
+        self._trouble = ""
         self._counts: dict[str, int] = {"ok": 0, "late": 0, "error": 0, "shed": 0}
         self._counts |= {"batches": 0, "out_of_memory": 0}
         self._unreadable = 0
@@ -110,13 +119,35 @@ class InferenceWorker(LightActor):
 
     def on_start(self) -> ThespianWatch:
         """Load and warm every model, then listen: who can connect gets answers."""
-        for name, load in self._loaders.items():
-            model = load()
-            model.infer([(0,)])
-            self._models[name] = model
+        return self._open()
+
+    def _open(self) -> ThespianWatch:
+        name = ""
+        try:
+            for name, load in self._loaders.items():
+                model = load()
+                model.infer([(0,)])
+                self._models[name] = model
+        except Exception as error:  # noqa: BLE001 - whatever a file, a library or a device raises
+            return self._wait_for(name, f"{type(error).__name__}: {error}")
+        if self._trouble:
+            self._report("fallback_off", "its models are loaded again", "info")
+            self._trouble = ""
         self._server = server = self._links.server(MAX_FRAME_BYTES)
         server.listen(self._url)
         return ThespianWatch([server.fileno()])
+
+    def _wait_for(self, model: str, trouble: str) -> ThespianWatch:
+        """Serve nobody, and look again in a while."""
+        if trouble != self._trouble:
+            self._report("fallback_on", f"it cannot load {model}: {trouble}", "error")
+        self._trouble = trouble
+        self._models.clear()
+        self.wake_after(RELOAD_S, _RELOAD)
+        return ThespianWatch([])
+
+    def _report(self, context: str, reason: str, level: Level) -> None:
+        self.cell.reporter(Report(self.path, context, reason, level=level, about=self.path))
 
     def on_end(self) -> None:
         """Close the socket; whoever waits learns that we are gone."""
@@ -131,6 +162,7 @@ class InferenceWorker(LightActor):
         """Tell what was answered how, and how batches are sized."""
         return {
             "url": self._url,
+            "trouble": self._trouble,
             "models": sorted(self._models),
             "waiting": sum(map(len, self._queues.values())),
             "batch_limit": {name: queue.limit for name, queue in self._queues.items()},
@@ -138,15 +170,18 @@ class InferenceWorker(LightActor):
             **self._counts,
         }
 
-    def receiveMessage(self, message: Any, sender: Ref) -> None:
-        """Drain the socket, or run what has waited for company."""
+    def receiveMessage(self, message: Any, sender: Ref) -> ThespianWatch | None:
+        """Drain the socket, run what has waited for company, or look for the models again."""
         if isinstance(message, WatchMessage):
             self._drain()
+        elif isinstance(message, WakeupMessage) and message.payload is _RELOAD:
+            return self._open()
         elif isinstance(message, WakeupMessage):
             self._armed = False
         else:
-            return
+            return None
         self._run_due()
+        return None
 
     # --- questions in --------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from actors.reports import ReporterRecipe
 from config.addresses import dial_url
 from config.errors import ConfigError
 from config.paths import NodePaths
+from models.errors import ModelError
 from supervision import ChildSpec, Start, Supervisor, SupervisorFlags, monotonic_clock
 from supervision.errors import NodeError
 from supervision.process import ProcessSettings
@@ -242,11 +243,11 @@ def run_node(settings: Settings) -> int:
         _make_secret(paths)
         _limit_threads(settings.inference.threads)
         _allow_descriptors()
-        _prepare(settings)
-        paths.write_state(_facts(settings))
         try:
+            _prepare(settings)
+            paths.write_state(_facts(settings))
             return _watchdog(settings, paths).run()
-        except (NodeError, LinkError) as error:
+        except (NodeError, LinkError, ModelError) as error:
             print(f"bidwright: {error}", file=sys.stderr)  # noqa: T201 - the node's console
             return 1
         finally:
@@ -255,14 +256,25 @@ def run_node(settings: Settings) -> int:
 
 
 def _prepare(settings: Settings) -> None:
-    """Import and parse what the processes of the tree need, so that no restart has to."""
+    """Import and read what the processes of the tree need, so that no restart has to.
+
+    Raises:
+        ModelError: Weights are missing or spoilt. Of a node that runs, they end nobody.
+    """
+    from actors.pricing import load_pricing
     from config.campaigns import load_campaigns
     from config.profiles import load_default_profiles
+    from models.registry import load_manifest, weights_folder
+    from models.selector.thompson import ThompsonSelector
 
     for module in PRELOAD:
         importlib.import_module(module)
     load_campaigns(settings.node.campaign_file)
     load_default_profiles(settings.node.profile_file)
+    weights = settings.models.folder
+    load_manifest(weights_folder("profiler", weights))
+    ThompsonSelector.load(weights_folder("selector", weights))
+    load_pricing(weights_folder("optimizer", weights), settings.money.price_cap_micros)
     # What there is now stays: a collector that walks it in each new process costs 0.2 s.
     gc.collect()
     gc.freeze()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from config import fault_points
-from models.errors import ModelCorruptError, ModelMissingError, UnknownModelError
+from models.errors import ModelCorruptError, ModelError, ModelMissingError, UnknownModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 WEIGHTS_FILE: Final = "weights.safetensors"
 MANIFEST_FILE: Final = "manifest.json"
 _VERSION_DIGITS: Final = 10
+
+_last_whole: dict[Path, tuple[Manifest, Tensors]] = {}
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +171,23 @@ def load_tensors(folder: Path, name: str, schema: int) -> tuple[Manifest, Tensor
             f" not {name!r} of schema {schema}; {_cure(folder)}"
         )
     return manifest, load_file(folder / WEIGHTS_FILE)
+
+
+def recall_tensors(folder: Path, name: str, schema: int) -> tuple[Manifest, Tensors]:
+    """Do as :func:`load_tensors`; while the files are spoilt, return what was last read whole.
+
+    That is by this process, or by one that it was forked from. So weights that spoil on disk harm
+    nobody who starts again; who starts for the first time is refused.
+
+    Raises:
+        ModelError: As :func:`load_tensors`, and nothing has been read before.
+    """
+    try:
+        _last_whole[folder] = load_tensors(folder, name, schema)
+    except ModelError:
+        if folder not in _last_whole:
+            raise
+    return _last_whole[folder]
 
 
 def _check_file(path: Path, digest: str) -> None:

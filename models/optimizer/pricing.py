@@ -15,7 +15,7 @@ import numpy as np
 from models.market_segments import segment_columns
 from models.optimizer.curves import MarketCurve, shaded_bid
 from models.optimizer.value import NAME, SCHEMA
-from models.registry import load_tensors
+from models.registry import recall_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ class BidRule:
         Raises:
             ModelError: The folder holds no whole optimizer of this schema.
         """
-        manifest, tensors = load_tensors(folder, NAME, SCHEMA)
+        manifest, tensors = recall_tensors(folder, NAME, SCHEMA)
         return cls(tensors["market"].astype(np.float64), manifest.version)
 
     def market(self, opportunity: Opportunity, candidate: Candidate) -> MarketCurve:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from models.opportunity import DEVICE_KINDS
-from models.registry import load_tensors
+from models.registry import recall_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +66,7 @@ class ValueModel:
         Raises:
             ModelError: The folder holds no whole optimizer of this schema.
         """
-        manifest, tensors = load_tensors(folder, NAME, SCHEMA)
+        manifest, tensors = recall_tensors(folder, NAME, SCHEMA)
         wide = {name: array.astype(np.float64) for name, array in tensors.items()}
         return cls(wide, manifest.labels, manifest.version)
 

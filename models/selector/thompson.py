@@ -24,7 +24,7 @@ from models.eligibility import Candidate
 from models.errors import FeatureError
 from models.opportunity import CATEGORY_COUNT, FORMATS, category_indexes
 from models.profiler.events import VECTOR_DIM
-from models.registry import load_tensors
+from models.registry import recall_tensors
 from models.selector.offers import Offers
 from models.selector.posterior import (
     Belief,
@@ -134,7 +134,7 @@ class ThompsonSelector:
         Raises:
             ModelError: The folder holds no whole selector of this schema.
         """
-        manifest, tensors = load_tensors(folder, NAME, SCHEMA)
+        manifest, tensors = recall_tensors(folder, NAME, SCHEMA)
         wide = {name: array.astype(np.float64) for name, array in tensors.items()}
         belief = Belief(wide["mean"], wide["covariance"], wide["intercepts"], wide["variances"])
         catalogue = Catalogue(

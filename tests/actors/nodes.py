@@ -17,6 +17,7 @@ from models.market import MarketSimulator
 from models.profiler.runtime import ProfilerModel
 from models.registry import weights_folder
 from supervision import Supervisor
+from supervision.clock import WallClock
 from tests.actors.cells import World as CellWorld
 from transport.metrics import MemoryMetrics
 
@@ -47,7 +48,11 @@ class Node:
     """Ledger, inference and one bidder, with an exchange as their client."""
 
     def __init__(
-        self, data_dir: Path, world: CellWorld | None = None, ports: tuple[int, int] = (7400, 7300)
+        self,
+        data_dir: Path,
+        world: CellWorld | None = None,
+        ports: tuple[int, int] = (7400, 7300),
+        settings: dict[str, Any] | None = None,
     ) -> None:
         self.world = world or CellWorld()
         self.settings = Settings.model_validate(
@@ -55,10 +60,12 @@ class Node:
                 "node": {"data_dir": data_dir, "seed": 5},
                 "gateway": {"port": ports[0], "event_port": ports[1]},
                 "inference": {"device": "cpu"},
+                **(settings or {}),
             }
         )
         self.paths = NodePaths(data_dir, data_dir / "run").make()
         self.metrics = MemoryMetrics()
+        self.wall = WallClock(self.world.unix_clock)
         self.ledger = self._start_ledger()
         self.inference = self.start_inference()
         self.bidder = self._start_bidder()
@@ -70,7 +77,8 @@ class Node:
         self.traffic = simulator().requests()
 
     def _start_ledger(self) -> Ref:
-        config = LedgerConfig.of_node(self.settings.money, self.paths)
+        durable = self.settings.defences.durability
+        config = LedgerConfig.of_node(self.settings.money, self.paths, answers_after_commit=durable)
         budgets = {each.id: each.budget_micros for each in load_campaigns()}
         return self.world.spawn(LedgerActor(config, budgets, self.world.hub))
 
@@ -89,7 +97,7 @@ class Node:
         world = World(
             links=self.world.hub,
             monotonic=self.world.clock,
-            unix_clock=self.world.unix_clock,
+            unix_clock=self.wall,
             metrics=self.metrics,
             secret=SECRET,
         )
