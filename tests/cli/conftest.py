@@ -92,7 +92,8 @@ class FakeNode:
         if op == "down":
             self.on_down()
         known = {"status": self.status, "tree": self.tree} | self.answers
-        return known.get(op, {"done": op})
+        answer = known.get(op, {"done": op})
+        return answer(args) if callable(answer) else answer
 
 
 @pytest.fixture
