@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    import pytest
 
 # A busy machine must not fail a test: no deadline for an example, no complaint about slow drawing.
 settings.register_profile(
@@ -14,3 +19,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("bidwright")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave whole experiments out unless they are asked for by ``-m``: they take minutes."""
+    if "chaos" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("chaos") is not None]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
