@@ -18,6 +18,7 @@ from models.registry import (
     Trained,
     load_manifest,
     load_tensors,
+    recall_tensors,
     save,
     weights_folder,
 )
@@ -52,6 +53,25 @@ def test_the_version_follows_the_content(tmp_path: Path) -> None:
     versions = [save(trained(value), tmp_path).version for value in (1.0, 2.0, 1.0)]
     assert versions[0] == versions[2] != versions[1]
     assert versions[0].startswith("1.")
+
+
+def test_a_folder_of_ones_own_counts_for_the_models_that_it_has(tmp_path: Path) -> None:
+    save(trained(), tmp_path / "selector")
+    assert weights_folder("selector", tmp_path) == tmp_path / "selector"
+    assert weights_folder("profiler", tmp_path) == weights_folder("profiler")
+    with pytest.raises(UnknownModelError):
+        weights_folder("oracle", tmp_path)
+
+
+def test_what_was_read_whole_stands_in_while_the_files_are_spoilt(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissingError):
+        recall_tensors(tmp_path, "selector", 1)
+    save(trained(1.0), tmp_path)
+    first, _ = recall_tensors(tmp_path, "selector", 1)
+    (tmp_path / WEIGHTS_FILE).write_bytes(b"")
+    assert recall_tensors(tmp_path, "selector", 1)[0] == first
+    written = save(trained(2.0), tmp_path)
+    assert recall_tensors(tmp_path, "selector", 1)[0] == written
 
 
 def test_a_missing_model_names_the_command_that_makes_it(tmp_path: Path) -> None:

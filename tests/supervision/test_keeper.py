@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,12 +159,13 @@ def test_a_dynamic_child_is_told_its_own_arguments(world: World) -> None:
     assert boot.args == ("h1", 2)
 
 
-def test_a_handle_knows_when_the_end_has_been_told(world: World) -> None:
+def test_a_handle_knows_when_the_end_has_been_told_and_holds_nothing_then(world: World) -> None:
     record, sleeper = world.started()
     assert not record.ended
     sleeper.program.kill()
     world.die(sleeper)
     assert record.ended
+    assert record.process is None
 
 
 def test_a_child_that_is_killed_before_it_is_ready_has_failed_to_start(world: World) -> None:
@@ -322,6 +324,15 @@ def test_a_child_that_answers_lives_and_one_that_does_not_is_killed_as_hung(worl
     (news,) = world.book.got
     assert (news.address, news.reason) == (hung, "hung")
     assert list(world.keeper.records.values()) == [alive]
+
+
+def test_without_heartbeats_in_defence_the_hung_live_on_and_may_come_back(world: World) -> None:
+    world.keeper._settings = replace(SETTINGS, kills_hung=False)
+    record, sleeper = world.started()
+    world.pass_time(5 * SETTINGS.hang_s)
+    assert sleeper.exitcode is None
+    assert list(world.keeper.records.values()) == [record]
+    assert len(world.forker.said(Ping)) >= 5  # it is still asked, and so can answer again
 
 
 def test_a_child_is_asked_again_when_it_has_answered_and_seldom_before(world: World) -> None:

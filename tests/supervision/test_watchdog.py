@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -229,6 +230,13 @@ def test_operators_get_their_answers(kennel_of: KennelOf) -> None:
     contexts = [(report.context, report.about) for report in kennel.told]
     assert contexts == [("suspended", "node/a"), ("killed", "node")]
     assert kennel.told[0].reason == "by an operator"
+
+
+def test_without_heartbeats_in_defence_a_silent_top_is_left_alone(kennel_of: KennelOf) -> None:
+    kennel = kennel_of(["hangs"])
+    kennel.watchdog._settings = replace(SETTINGS, kills_hung=False)
+    kennel.watchdog.keep()
+    assert kennel.trunk.done == ["grow", "stop"]
 
 
 def test_a_tree_whose_top_is_silent_is_shown_as_it_last_was(kennel_of: KennelOf) -> None:

@@ -122,6 +122,30 @@ def test_a_number_is_never_used_again_even_when_readers_delete_segments(tmp_path
     assert seen == ["b-1-00000001.seg", "b-1-00000002.seg"]
 
 
+def test_a_disk_that_is_full_when_a_segment_begins_costs_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = writer_in(tmp_path)
+    writer.append(record(1))
+    writer.close()
+    (tmp_path / "b-1-00000001.seg").unlink()  # read and gone
+
+    def disk_full(path: Path, text: str) -> int:
+        path.touch()  # it is opened, and emptied, before anything is written
+        path.open("w").close()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", disk_full)
+        writer.append(record(2))
+        with pytest.raises(SegmentError, match="No space left"):
+            writer.flush()
+    successor = writer_in(tmp_path)
+    successor.append(record(3))
+    successor.flush()
+    assert "b-1-00000002.open" in names_in(tmp_path)
+
+
 def test_a_damaged_counter_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "b-1.last").write_text("")
     writer = writer_in(tmp_path)
