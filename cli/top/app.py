@@ -12,7 +12,7 @@ from rich.text import Text
 from textual.app import App
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
-from textual.widgets import DataTable, Footer, Input, Static
+from textual.widgets import Footer, Input, Static
 
 from cli.looking import name_of, walk
 from cli.top.pane import Pane
@@ -47,17 +47,21 @@ _SIDE = ("agents", "busy", "processes", "dead")
 _DONE = {"kill": "killed", "restart": "restarted", "suspend": "suspended", "resume": "resumed"}
 
 CSS = """
-#heading { height: auto; padding: 0 1; background: $panel;
+#heading { height: 2; padding: 0 1; background: $panel;
            text-wrap: nowrap; text-overflow: ellipsis; }
 #panes { height: 1fr; }
 #side { width: 64; }
 Pane { border: round $primary 60%; border-title-color: $accent; border-title-style: bold;
        border-subtitle-color: $warning; height: 1fr; background: $surface; scrollbar-size: 1 1; }
 Pane:focus { border: round $accent; }
+.pane--heading { background: $panel; color: $foreground; text-style: bold; }
+.pane--odd { background: $foreground 4%; }
+.pane--cursor { background: $primary 60%; }
 #actors { width: 1fr; }
 #agents { height: 10; }
 #filter { dock: bottom; height: 1; border: none; padding: 0 1; display: none; }
 #filter.-open { display: block; }
+.-narrow #heading { height: 3; }
 .-narrow #panes { layout: vertical; }
 .-narrow #side { width: 1fr; height: 10; }
 .-narrow #side Pane { display: none; }
@@ -146,7 +150,7 @@ class Top(App[None]):
     def _show(self, view: View) -> None:
         self._looking = False
         self.view = view
-        self.query_one("#heading", Static).update(self._heading(view))
+        self.query_one("#heading", Static).update(self._heading(view), layout=False)
         if view.tree is None:
             return
         self._show_actors()
@@ -165,7 +169,7 @@ class Top(App[None]):
         state, traffic, census = map(_assembled, heading(view))
         if self.size.width >= _WIDE:
             state, traffic = Text("   ").join((state, traffic)), Text()
-        return Text("\n").join(line for line in (state, traffic, census) if line.plain)
+        return Text("\n").join((state, traffic, census) if traffic.plain else (state, census))
 
     def _show_actors(self) -> None:
         if self.view.tree is None:
@@ -192,7 +196,7 @@ class Top(App[None]):
         """Sort the actors by a column."""
         self._order = self._order.pressed(column)
         self._show_actors()
-        self._pane("actors").move_cursor(row=0, animate=False)
+        self._pane("actors").move_cursor(0)
 
     def action_filter(self) -> None:
         """Open the line for the words to filter by."""
@@ -225,9 +229,9 @@ class Top(App[None]):
         self._pane(shown).remove_class("-chosen")
         self._pane(following).add_class("-chosen")
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+    def on_pane_chosen(self, event: Pane.Chosen) -> None:
         """Open the details of the actor on which Enter was pressed."""
-        node = self._node(str(event.row_key.value))
+        node = self._node(event.key)
         if node is not None:
             self.push_screen(Details(self._ask, node))
 
@@ -280,10 +284,9 @@ class Top(App[None]):
             return None
         return name_of(node)
 
-    def _node(self, key: str) -> dict[str, Any] | None:
+    def _node(self, name: str) -> dict[str, Any] | None:
         if self.view.tree is None:
             return None
-        name = key.partition("#")[0]
         return next((dict(each) for each in walk(self.view.tree) if name_of(each) == name), None)
 
     def _address(self, name: str) -> str:

@@ -12,6 +12,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from cli.event_lines import COLOURS
 from cli.top.poll import UNKNOWN
 from transport.errors import ControlError
 
@@ -200,10 +201,9 @@ class Events(Window):
 def event_line(event: Mapping[str, Any]) -> Text:
     """Return an event as one line, and its traceback below it."""
     kind = str(event.get("kind", "?"))
-    bad = kind in {"crashed", "gave_up", "start_failed", "shutdown_error", "killed", "rebuilt"}
     line = Text.assemble(
         (f"{str(event.get('ts', ''))[11:23]:<13}", "dim"),
-        (f"{kind:<15}", "bold red" if bad else "bold green"),
+        (f"{kind:<15}", f"bold {COLOURS.get(kind, 'white')}"),
         f"{event.get('address', '')}  ",
         (" ".join(str(event.get("reason") or "").split()), "yellow"),
     )

@@ -123,11 +123,7 @@ class Screen:
         await self.pilot.pause()
 
     def rows(self, pane: str = "actors") -> list[list[str]]:
-        table = self.app.screen_stack[0].query_one(f"#{pane}", Pane)
-        return [
-            [cell.plain.strip() for cell in table.get_row_at(index)]
-            for index in range(table.row_count)
-        ]
+        return self.app.screen_stack[0].query_one(f"#{pane}", Pane).texts()
 
     def names(self) -> list[str]:
         return [row[0].lstrip("│├└─ ") for row in self.rows()]
@@ -143,7 +139,7 @@ class Screen:
         return [each.message for each in self.app._notifications]
 
     async def point_at(self, name: str) -> None:
-        self.app.query_one("#actors", Pane).move_cursor(row=self.names().index(name))
+        self.app.query_one("#actors", Pane).move_cursor(self.names().index(name))
         await self.pilot.pause()
 
 
