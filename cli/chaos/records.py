@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Name = tuple[str, ...]
 
 _EVENTS = "events-"
+_MANY = frozenset({"click", "conversion"})
+"""Events that one ad may have several times; a second one says nothing."""
 _NAMES = {"decisions": ("bidder", "request_id", "imp_id"), "events": ("type", "key")}
 
 
@@ -45,7 +47,7 @@ def _names_in(
         found = [
             (table, *(str(record.get(name, "")) for name in _NAMES[table]))
             for record in records
-            if float(record.get("ts", 0.0)) >= since_ts
+            if float(record.get("ts", 0.0)) >= since_ts and record.get("type") not in _MANY
         ]
     except FileNotFoundError:
         return []

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cli.processes import Process
 
-    Look = dict[str, Mapping[str, Any]]
+    Look = Mapping[str, Mapping[str, Any]]
 
 _LOOK_TIMEOUT_S = 2.0
 _ASK_TIMEOUT_S = 6.0

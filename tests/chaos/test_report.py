@@ -17,6 +17,41 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+TOTALS = {
+    "settlements": 3,
+    "settled_micros": 1_500_000,
+    "unfunded_micros": 0,
+    "leased_micros": 0,
+    "budget_micros": 9_000_000,
+}
+FAULT = {
+    "kind": "signal",
+    "says": "KILL",
+    "targets": ["node/ledger"],
+    "at_ts": 101.2,
+    "ends_ts": 101.6,
+    "recovered_ts": 101.6,
+    "hits": None,
+}
+EVENTS = [
+    {"at_ts": 101.3, "kind": "crashed", "address": "n:node/ledger", "reason": "<killed>"},
+    {"at_ts": 101.4, "kind": "restarted", "address": "n:node/ledger", "reason": "restart"},
+]
+MEASURED = {
+    "requests": 240,
+    "unanswered": 0,
+    "late": 6,
+    "late_share": 0.025,
+    "p99_before_ms": 12.5,
+    "p99_worst_ms": 800.0,
+    "detect_s": 0.1,
+    "recover_s": 0.4,
+    "restarts": 1,
+    "settlements": 3,
+    "wins": 3,
+}
+
+
 def row(ts: float, **more: Any) -> dict[str, Any]:
     counts = {"answered": 20, "late": 0, "explained": 4, "with_fallback": 0}
     return {"ts": ts, "for_s": 0.25, **counts, "p99_ms": 12.5, **more}
@@ -27,50 +62,17 @@ def run(**more: Any) -> dict[str, Any]:
     rows = [row(100 + number / 4) for number in range(1, 13)]
     rows[5] = row(101.5, answered=8, late=6, with_fallback=2, p99_ms=800.0)
     rows[6] = row(101.75, answered=0, p99_ms=None, explained=0)
-    totals = {
-        "settlements": 3,
-        "settled_micros": 1_500_000,
-        "unfunded_micros": 0,
-        "leased_micros": 0,
-        "budget_micros": 9_000_000,
-    }
-    fault = {
-        "kind": "signal",
-        "says": "KILL",
-        "targets": ["node/ledger"],
-        "at_ts": 101.2,
-        "ends_ts": 101.6,
-        "recovered_ts": 101.6,
-        "hits": None,
-    }
-    events = [
-        {"at_ts": 101.3, "kind": "crashed", "address": "n:node/ledger", "reason": "<killed>"},
-        {"at_ts": 101.4, "kind": "restarted", "address": "n:node/ledger", "reason": "restart"},
-    ]
-    measured = {
-        "requests": 240,
-        "unanswered": 0,
-        "late": 6,
-        "late_share": 0.025,
-        "p99_before_ms": 12.5,
-        "p99_worst_ms": 800.0,
-        "detect_s": 0.1,
-        "recover_s": 0.4,
-        "restarts": 1,
-        "settlements": 3,
-        "wins": 3,
-    }
     return {
         "name": "kill-ledger",
         "verdict": "PASS",
         "why": "all held",
         "checks": [{"name": "every request is answered", "holds": True, "says": "240 of 240"}],
-        "measured": measured,
+        "measured": MEASURED,
         "window": {"begun_ts": 100.0, "method_ts": 101.0, "ended_ts": 103.0},
         "timeline": rows,
-        "faults": [fault],
-        "events": events,
-        "money": {"before": totals, "after": {**totals, "settlements": 6}, "violations": []},
+        "faults": [FAULT],
+        "events": EVENTS,
+        "money": {"before": TOTALS, "after": {**TOTALS, "settlements": 6}, "violations": []},
         **more,
     }
 
