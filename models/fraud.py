@@ -200,8 +200,8 @@ class RecentCounts:
         self._window_s = window_s
         self._max_sources = max_sources
         self._epoch = 0
-        self._current: OrderedDict[str, int] = OrderedDict()
-        self._previous: OrderedDict[str, int] = OrderedDict()
+        self._sources: OrderedDict[str, int] = OrderedDict()
+        self._previous_sources: OrderedDict[str, int] = OrderedDict()
 
     def count(self, source: str, now_s: float) -> int:
         """Note one request of a source and return how many it made within the window, with this.
@@ -213,17 +213,17 @@ class RecentCounts:
         if not source:
             return 0
         self._roll(now_s)
-        seen = self._current.pop(source, 0) + 1
-        self._current[source] = seen
-        if len(self._current) > self._max_sources:
-            self._current.popitem(last=False)
+        seen = self._sources.pop(source, 0) + 1
+        self._sources[source] = seen
+        if len(self._sources) > self._max_sources:
+            self._sources.popitem(last=False)
         outdated = now_s / self._window_s - self._epoch
-        return seen + int(self._previous.get(source, 0) * (1.0 - outdated))
+        return seen + int(self._previous_sources.get(source, 0) * (1.0 - outdated))
 
     def _roll(self, now_s: float) -> None:
         epoch = int(now_s // self._window_s)
         if epoch == self._epoch:
             return
-        self._previous = self._current if epoch == self._epoch + 1 else OrderedDict()
-        self._current = OrderedDict()
+        self._previous_sources = self._sources if epoch == self._epoch + 1 else OrderedDict()
+        self._sources = OrderedDict()
         self._epoch = epoch

@@ -6,6 +6,7 @@ a function and put it into ``OPERATIONS``.
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 from supervision import faults, system, tracing
@@ -57,7 +58,11 @@ def _heal(cell: Cell, _ref: Ref, args: Args) -> Args:
 
 
 def _account(_cell: Cell, ref: Ref, _args: Args) -> Args:
-    return {**system.get_status(ref), "details": own_account(ref.actor)}
+    return {
+        **system.get_status(ref),
+        "details": own_account(ref.actor),
+        "frozen_objects": gc.get_freeze_count(),  # of its process
+    }
 
 
 def _state(_cell: Cell, ref: Ref, _args: Args) -> Args:

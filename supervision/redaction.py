@@ -23,13 +23,19 @@ PRIVATE = frozenset(
     user users uid uids buyeruid buyeruids eid eids ip ipv6 ifa ifas idfa gaid didsha1 didmd5
     dpidsha1 dpidmd5 macsha1 macmd5 lat lon geo zip yob gender ua agent cookie cookies
     consent consents consented gpp tcf gdpr coppa regs tracking dnt lmt
-    tokens vector vectors history
+    tokens vector vectors history sources
     secret secrets salt salts password passwords credential credentials authorization
     signature sig token key keys nurl burl lurl adm markup
     """.split()  # noqa: SIM905 - a list of sixty words is read more easily so
 )
 """Words of which none may stand in the name of a field, or the name of a type, that is shown."""
 MARK = "<redacted>"
+_PERSONAL = re.compile(
+    r"[^@\s]+@[^@\s]+"  # a mail address
+    r"|(\d{1,3}\.){3}\d{1,3}|[0-9a-fA-F]*:[0-9a-fA-F:]+"  # an IP address
+    r"|[0-9a-fA-F-]{16,}"  # a device's number, or a hash
+)
+"""Keys that are not shown whatever they are keys of."""
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
 
 
@@ -130,6 +136,8 @@ def _mapping(value: Mapping[Any, Any], bounds: Bounds) -> dict[str, Any]:
             break
         name = key if isinstance(key, str) else str(plain_data(key, bounds))
         private = isinstance(key, str) and is_private(key)
+        if _PERSONAL.fullmatch(name):
+            name = f"{MARK} {number + 1}"
         shown[_cut(name, bounds.characters)] = _mark(part) if private else plain_data(part, bounds)
     return shown
 

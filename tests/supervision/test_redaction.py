@@ -144,6 +144,20 @@ def test_what_is_kept_by_users_is_only_counted() -> None:
     assert plain_data(UserMemory(ada=1, bob=2)) == "<redacted UserMemory, 2 entries>"
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "ada@example.com",
+        "203.0.113.7",
+        "2001:db8::1",
+        "1fa0c0de-4713-4713-4713-00000000beef",
+        "d41d8cd98f00b204e9800998ecf8427e",
+    ],
+)
+def test_keys_that_look_like_a_person_or_a_device_are_marked(key: str) -> None:
+    assert plain_data({key: 1, "campaign-7": 2}) == {"<redacted> 1": 1, "campaign-7": 2}
+
+
 def test_bytes_are_counted_because_nobody_knows_what_is_in_them() -> None:
     for value in (b"secret", bytearray(b"secret"), memoryview(b"secret")):
         assert plain_data([value]) == ["<6 bytes>"]
