@@ -79,6 +79,7 @@ class ProcessRecord:
         last_words: Its own account of its end, once it has given one.
         verdict: Why its keeper killed it, if it did.
         ended: Its end has been told.
+        process: Collects the zombie; ``None`` after its end, and for the topmost process.
     """
 
     number: int
@@ -300,6 +301,7 @@ class Keeper(LightActor):
         if self.records.pop(record.number, None) is None:
             return
         record.ended = True
+        record.process = None  # it has descriptors of its own, and others may keep the record
         # Closed in a later turn: a number that is free while it is still watched would confuse old
         # and new.
         self.send(self._myRef, record)

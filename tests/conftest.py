@@ -1,4 +1,8 @@
-"""What all tests share: properties are tried on the same examples in every run, on any machine."""
+"""What all tests share.
+
+Properties are tried on the same examples in every run, on any machine. What a test counts (its
+property ``count``) is told at the end of the run.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     import pytest
+    from _pytest.terminal import TerminalReporter
 
 # A busy machine must not fail a test: no deadline for an example, no complaint about slow drawing.
 settings.register_profile(
@@ -29,3 +34,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+COUNTS: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call":
+        COUNTS.extend(str(value) for name, value in report.user_properties if name == "count")
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    if COUNTS:
+        terminalreporter.section("counts")
+        for line in COUNTS:
+            terminalreporter.line(line)

@@ -113,7 +113,7 @@ def build_probe(journal: Journal, path: str, knobs: dict[str, Any], key: str) ->
 
 def build_dynamic(journal: Journal, parent: str, knobs: dict[str, Any], handle: str) -> Any:
     path = f"{parent}/{handle}" if parent else handle
-    return build_probe(journal, path, knobs, f"plan of {path}")
+    return build_probe(journal, path, knobs, f"plan 0 of {path}")
 
 
 def build_supervisor(journal: Journal, path: str, given: dict[str, Any]) -> ProbeSupervisor:

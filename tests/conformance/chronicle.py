@@ -50,34 +50,34 @@ class Chronicle:
 
     Attributes:
         entries: All lines so far.
+        living: By pid, who was ready and has not ended.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._rest = b""
         self.entries: list[Entry] = []
+        self.living: dict[int, Entry] = {}
 
     def refresh(self) -> list[Entry]:
         """Return what is new."""
         seen = len(self.entries)
         while chunk := os.read(self._file, READ_BYTES):
             *lines, self._rest = (self._rest + chunk).split(b"\n")
-            self.entries += (Entry(*json.loads(line)) for line in lines)
+            for line in lines:
+                self._take(Entry(*json.loads(line)))
         return self.entries[seen:]
+
+    def _take(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        if entry.kind in ("start", "ready"):
+            self.living[entry.pid] = entry
+        elif entry.kind == "exit":
+            self.living.pop(entry.pid, None)
 
     def events(self) -> list[str]:
         """Return what the tables know of."""
         return [str(entry) for entry in self.entries if entry.kind in VISIBLE]
-
-    def living(self) -> dict[int, Entry]:
-        """Return, by pid, who was ready and has not ended so far."""
-        alive: dict[int, Entry] = {}
-        for entry in self.entries:
-            if entry.kind in ("start", "ready"):
-                alive[entry.pid] = entry
-            elif entry.kind == "exit":
-                alive.pop(entry.pid, None)
-        return alive
 
     def close(self) -> None:
         os.close(self._file)
@@ -149,18 +149,23 @@ class FileJournal(Journal):
         self.writer.close()
         self.chronicle.close()
 
+    def _lines(self, kind: str, who: str) -> list[bytes]:
+        """Return all lines of that beginning; a new process has not the time to read the rest."""
+        begin = json.dumps([kind, who])[:-1].encode() + b","
+        return [
+            line for line in Path(self.path).read_bytes().split(b"\n") if line.startswith(begin)
+        ]
+
     def attempt(self, path: str) -> str:
-        self.chronicle.refresh()
-        earlier = sum(e.kind == "attempt" and e.who == path for e in self.chronicle.entries)
+        earlier = len(self._lines("attempt", path))
         self.writer.write("attempt", path)
         return f"{path}#{earlier + 1}"
 
     def outcome(self, path: str, key: str, entries: list[Any]) -> Outcome:
-        self.chronicle.refresh()
-        for number, entry in enumerate(self.chronicle.entries):
-            if entry.kind == "plan" and entry.who == path:
-                key, entries = f"replaced {number}", entry.what
-        uses = sum(e.kind == "use" and e.who == key for e in self.chronicle.entries)
+        if replacements := self._lines("plan", path):
+            key = f"plan {len(replacements)} of {path}"
+            entries = json.loads(replacements[-1])[2]
+        uses = len(self._lines("use", key))
         self.writer.write("use", key)
         return outcome_of(entries[min(uses + 1, len(entries)) - 1])
 

@@ -157,12 +157,13 @@ class ProcessWorld(World):
         self._wait(lambda: self._is_quiet(quiet_ms), REST_LIMIT_S, "the system comes to rest")
 
     def _is_quiet(self, quiet_ms: float) -> bool:
+        quiet_so_far_ms = (self.clock() - self._quiet_since_s) * 1000
+        if quiet_so_far_ms < min(quiet_ms, STILL_MS):
+            return False  # to ask more often would only keep them from working
         rest = self._rest()
         if rest == "busy":
             self._quiet_since_s = self.clock()
-            return False
-        wanted_ms = quiet_ms if rest == "waits" else min(quiet_ms, STILL_MS)
-        return (self.clock() - self._quiet_since_s) * 1000 >= wanted_ms
+        return rest == "still" or (rest == "waits" and quiet_so_far_ms >= quiet_ms)
 
     def _rest(self) -> str:
         """Say what is going on: ``busy``, ``waits`` (on purpose), or ``still``."""

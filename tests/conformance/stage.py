@@ -192,11 +192,11 @@ class Ear:
 
     def _bury(self, pid: int, reason: str) -> None:
         """Note the end of ``pid``, if it did not, and of all below it: they die with it."""
-        living = self._journal.chronicle.living()
+        living = self._journal.chronicle.living
         mine = living.pop(pid, None)
         if mine is not None:
             self._journal.writer.copy(replace(mine, kind="exit", what=reason))
-        for entry in living.values():
+        for entry in tuple(living.values()):
             if entry.parent == pid and is_dead(entry.pid, DEATH_LIMIT_S):
                 self._bury(entry.pid, "killed")
 

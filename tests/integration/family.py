@@ -2,17 +2,19 @@
 
 Every worker listens on ``FOLDER/<name>.sock`` (datagrams) for what it is to suffer. While there is
 a file ``<name>.refuses`` it does not start; while there is ``<name>.slow`` it never gets ready.
+Supervisors report into ``FOLDER/reports.jsonl``.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thespian.actors import ThespianWatch, WakeupMessage
 
@@ -21,6 +23,7 @@ from supervision import (
     ChildSpec,
     Exit,
     LightActor,
+    Report,
     Start,
     StartError,
     Supervisor,
@@ -30,6 +33,9 @@ from supervision import (
 from supervision.errors import NodeError
 from supervision.process import ProcessSettings
 from supervision.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SETTINGS = ProcessSettings(heartbeat_s=0.1, hang_s=1.0, ready_timeout_s=5.0)
 
@@ -81,6 +87,8 @@ class Sufferer(LightActor):
 
     def suffer(self, order: str) -> None:
         match order:
+            case "count":
+                pass  # it has been
             case "raise":
                 raise ValueError("as told")
             case "fault":
@@ -96,6 +104,22 @@ class Sufferer(LightActor):
                 raise AssertionError(order)
 
 
+class Reports:
+    """Writes down what supervisors report; one line each, whatever process it comes from."""
+
+    def __init__(self, folder: str) -> None:
+        self.path = Path(folder) / "reports.jsonl"
+
+    def __call__(self, _path: str) -> Callable[[Report], None]:
+        return self.write
+
+    def write(self, report: Report) -> None:
+        offender = report.offender
+        words = [report.context, report.reason, offender.get("id"), offender.get("pid")]
+        with self.path.open("a") as file:
+            file.write(json.dumps(words, default=str) + "\n")
+
+
 def supervisor(strategy: str, specs: tuple[ChildSpec, ...]) -> Supervisor:
     return Supervisor(SupervisorFlags(strategy, 1000, 10), specs)  # type: ignore[arg-type]
 
@@ -105,7 +129,10 @@ def worker(folder: str, name: str, **fields: Any) -> ChildSpec:
 
 
 def tree(folder: str, siblings: int) -> ChildSpec:
-    """node: first, group (a supervisor with workers), host (a cell with two actors), last."""
+    """node: first, group (a supervisor with workers), host (a cell with two actors), last.
+
+    The last one is transient: what makes it come back was no clean end.
+    """
     group = ChildSpec(
         "group",
         Start(
@@ -124,7 +151,7 @@ def tree(folder: str, siblings: int) -> ChildSpec:
         worker(folder, "first", placement="process"),
         group,
         host,
-        worker(folder, "last", placement="process"),
+        worker(folder, "last", placement="process", restart="transient"),
     )
     return ChildSpec(
         "node",
@@ -141,6 +168,7 @@ def main(folder: str, siblings: int, admin_port: int) -> int:
         log_dir=Path(folder),
         settings=SETTINGS,
         clock=monotonic_clock(),
+        reporter=Reports(folder),
         admin_port=admin_port,
     )
     try:
