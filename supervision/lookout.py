@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from supervision.graveyard import Graveyard
 from supervision.inspect import walk
 from supervision.procfs import descends, look_at
+from supervision.records import LIFE, address
 from supervision.stacks import Stack, stack_of
 from transport.errors import ControlError
 from transport.event_file import read_after, read_last
@@ -143,6 +144,16 @@ class Lookout:
             return {"events": [each for each in page.events if wanted(each)], "cursor": page.cursor}
         page = read_last(self._events_file, limit, wanted)
         return {"events": page.events, "cursor": page.cursor}
+
+    def last_kind(self, path: str) -> str | None:
+        """Return the kind of the last event in the life of ``path``, if there is one."""
+        name = address(self._operators.node, path)
+
+        def wanted(event: Args) -> bool:
+            return event.get("address") == name and event.get("kind") in LIFE
+
+        events = read_last(self._events_file, 1, wanted).events
+        return str(events[0]["kind"]) if events else None
 
     def dead(self, _args: Args) -> Args:
         """Tell who died last, the newest last."""

@@ -23,6 +23,8 @@ EVENT_KINDS = frozenset(
 """All kinds of events; a report of another kind stands in the log only."""
 DEATHS = frozenset({"crashed", "stopped", "start_failed", "shutdown_error"})
 """The kinds that tell of an incarnation's end."""
+LIFE = DEATHS | {"started", "restarted", "rebuilt", "gave_up"}
+"""The kinds that tell how an actor's life went on."""
 REASON_CHARACTERS = 1_000
 DETAIL_CHARACTERS = 8_000
 

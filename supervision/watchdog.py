@@ -37,6 +37,8 @@ TICK_S = 0.25
 STOP_LIMIT_S = 15.0
 LOOK_LIMIT_S = 1.0
 """How long a look at the tree waits for its top; then what that said last has to do."""
+LIVING = frozenset({"started", "rebuilt", "crashed"})
+"""If one of these is the last that was told of a node's top, nobody was there to tell its end."""
 REBUILDS = 20
 REBUILD_PERIOD_S = 60.0
 
@@ -85,8 +87,9 @@ class Watchdog:
         self._operators = Operators(
             self._trunk, self.tree, self._node, self._tell, lambda: self._control.asker
         )
-        lookout = Lookout(self._operators, events_file or log_dir / "events.jsonl", clock)
-        self._operators.offer(**lookout.operations())
+        events = events_file or log_dir / "events.jsonl"
+        self._lookout = Lookout(self._operators, events, clock)
+        self._operators.offer(**self._lookout.operations())
         self._operators.offer(down=self._stop_node, status=self._status)
         self._faults = NodeFaults(self._node, self._operators, clock, self._tell)
         self._operators.offer(
@@ -128,10 +131,17 @@ class Watchdog:
         Raises:
             NodeError: as :meth:`run`.
         """
-        self._grow()
-        self._tell_of_top("started", "initial")
-        while not self._stopping:
-            self._serve()
+        if self._lookout.last_kind(self._spec.id) in LIVING:
+            self._tell_of_top("child_terminated", "the node ended without a word", "error")
+        try:
+            self._grow()
+            self._tell_of_top("started", "initial")
+            while not self._stopping:
+                self._serve()
+        except NodeError as error:
+            context = "shutdown" if self._rebuilds else "start_error"
+            self._tell_of_top(context, str(error), "error")
+            raise
         self._tell_of_top("stopped", self._told_to_stop)
         self._trunk.stop(STOP_LIMIT_S, self._serves_operators)
 

@@ -19,6 +19,7 @@ from supervision.trunk import LISTEN_S, Trunk
 from supervision.watchdog import REBUILD_PERIOD_S, REBUILDS, Watchdog
 from tests.supervision.worlds import Notebook
 from transport.errors import ControlError
+from transport.event_file import EventFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,6 +110,7 @@ class Kennel:
     """A watchdog over a fake trunk."""
 
     def __init__(self, folder: Path, fates: list[str], pause_s: float = 0.0) -> None:
+        self.folder = folder
         self.clock = VirtualClock()
         self.reports: list[Report] = []
         self.trunk = FakeTrunk(fates, self.clock, pause_s)
@@ -262,6 +264,32 @@ def test_the_life_of_a_node_is_told_from_its_start_to_its_stop(kennel_of: Kennel
     assert kinds == [("started", "node"), ("rebuilt", "node"), ("stopped", "node")]
     assert "died" in kennel.told[1].reason
     assert kennel.told[2].reason == "by an operator"
+
+
+def test_a_node_that_was_killed_is_told_of_by_the_next_one(kennel_of: KennelOf) -> None:
+    for last, is_told in (
+        ("started", True),
+        ("rebuilt", True),
+        ("crashed", True),
+        ("stopped", False),
+        ("gave_up", False),
+        ("start_failed", False),
+    ):
+        kennel = kennel_of([])
+        file = EventFile(kennel.folder / "events.jsonl")
+        for kind in ("started", last, "killed"):
+            file.append({"address": "n:node", "kind": kind})
+        kennel.watchdog.keep()
+        told = [str(report.reason) for report in kennel.reports]
+        assert told == (["the node ended without a word"] if is_told else [])
+
+
+def test_a_node_that_gives_up_or_cannot_start_says_so_last(kennel_of: KennelOf) -> None:
+    for fates, kind in ((["dies"] * 99, "gave_up"), (["does not start"], "start_failed")):
+        kennel = kennel_of(fates)
+        with pytest.raises(NodeError):
+            kennel.watchdog.keep()
+        assert (kennel.reports[-1].kind, kennel.reports[-1].path) == (kind, "node")
 
 
 # -- the trunk -------------------------------------------------------------------------------------
