@@ -267,14 +267,14 @@ def _prepare(settings: Settings) -> None:
     from models.registry import load_manifest, weights_folder
     from models.selector.thompson import ThompsonSelector
 
-    for module in PRELOAD:
-        importlib.import_module(module)
     load_campaigns(settings.node.campaign_file)
     load_default_profiles(settings.node.profile_file)
     weights = settings.models.folder
     load_manifest(weights_folder("profiler", weights))
     ThompsonSelector.load(weights_folder("selector", weights))
     load_pricing(weights_folder("optimizer", weights), settings.money.price_cap_micros)
+    for module in PRELOAD:
+        importlib.import_module(module)
     # What there is now stays: a collector that walks it in each new process costs 0.2 s.
     gc.collect()
     gc.freeze()
