@@ -289,6 +289,9 @@ class Draft:
         siblings = self.state.in_order() if is_group else [child]  # sorting all costs, when many
         group = taken_along(self.state.flags, siblings, child)
         stops = (StopTask((each.key,)) for each in reversed(group) if each.state == "running")
+        for each in group:
+            if each.spec.restart == "temporary" and each.state == "stopped":
+                self.delete(each.key)  # ``change_specs`` put it there; no group revives it
         # A temporary sibling is forgotten once it has stopped; its start then finds nothing to do.
         starts = (StartTask(each.key, "restart") for each in group)
         self.add(*stops, *starts)

@@ -98,8 +98,8 @@ def _ask_terminate(draft: Draft, event: Asked) -> None:
     child = _named_child(draft, event)
     if child is None:
         return
-    if child.state == "restarting":
-        draft.drop(child)
+    if child.state != "running":
+        draft.drop(child)  # of a temporary child that stands stopped nothing is kept either
     draft.add(StopTask((child.key,)), Answer(event.caller, "ok"))
 
 

@@ -31,10 +31,15 @@ def is_clean(reason: str) -> bool:
 
 @dataclass(eq=False)
 class Body:
-    """A child that lives, or has died and was not yet missed."""
+    """A child that lives, or has died and was not yet missed.
+
+    Attributes:
+        habits: The words it was made from; its row may have got new ones since.
+    """
 
     label: str
     row: Row | None
+    habits: Words = field(default_factory=dict)
     alive: bool = True
     supervisor: Sup | None = None
     reason: str = ""
@@ -178,7 +183,7 @@ class Mechanism:
         self.now_ms += value if word == "slow_fail" else row.spec.get("slow_start", 0)
         if word in ("ok", "ok_info", "ok_then_exit"):
             self.events.append(f"start {label}")
-            row.body = self._bodies[row.path] = Body(label, row)
+            row.body = self._bodies[row.path] = Body(label, row, row.spec)
             if word == "ok_then_exit":
                 self._die(row.body, text(value))
             return "started", value if word == "ok_info" else None
@@ -233,13 +238,11 @@ class Mechanism:
         elif body.supervisor is not None:
             self._terminate(body.supervisor, "shutdown")
         else:
-            self._die(body, self._last_reaction(row))
+            self._die(body, self._last_reaction(row, body.habits))
 
-    def _last_reaction(self, row: Row) -> str:
+    def _last_reaction(self, row: Row, habits: Words) -> str:
         """How a worker takes a polite request: the reason of its end, and the time it takes."""
-        reaction: Any = (
-            row.spec.get("on_stop", "comply") if row.spec.get("traps", True) else "comply"
-        )
+        reaction: Any = habits.get("on_stop", "comply") if habits.get("traps", True) else "comply"
         if reaction == "comply":
             return "shutdown"
         if isinstance(reaction, dict) and "exit" in reaction:
@@ -365,6 +368,8 @@ class Mechanism:
         for other in reversed(group):
             if other.state == "running":
                 self._stop(other)
+            elif other is not row and other.get("restart") == "temporary":
+                self._down(other)
         for other in group:
             if other not in sup.rows:
                 continue  # temporary: forgotten when it stopped

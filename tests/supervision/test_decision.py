@@ -326,6 +326,23 @@ def test_a_child_added_after_a_change_is_the_last_in_order() -> None:
     assert shell.state.in_order()[-1].key == "late"
 
 
+def test_a_temporary_child_that_stands_stopped_is_forgotten_when_it_is_terminated() -> None:
+    shell = Shell(SupervisorFlags(), [spec("a")])
+    shell.ask("change_specs", SupervisorFlags(), [spec("a"), spec("late", "temporary")])
+    assert shell.ask("terminate_child", "late") == "ok"
+    assert list(shell.state.children) == ["a"]
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+def test_no_group_revives_a_temporary_child_that_stands_stopped(strategy: Any) -> None:
+    flags = SupervisorFlags(strategy, intensity=5)
+    shell = Shell(flags, [spec("a")])
+    shell.ask("change_specs", flags, [spec("a"), spec("late", "temporary")])
+    shell.die("a", "killed")
+    assert list(shell.live) == ["a"]
+    assert list(shell.state.children) == ["a"]
+
+
 def test_a_significant_child_that_is_being_restarted_still_counts_as_there() -> None:
     flags = SupervisorFlags(intensity=5, auto_shutdown="all_significant")
     shell = Shell(flags, [spec(name, "transient", significant=True) for name in "ab"])
