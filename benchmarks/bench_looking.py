@@ -42,6 +42,7 @@ from benchmarks.bench_path import Traffic, closed_loop
 from benchmarks.nodes import OwnNode, own_node
 from cli.play import lanes
 from transport.control import ControlClient
+from transport.errors import ControlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,6 +54,7 @@ TRACED = "user-profiler"
 TRACED_MESSAGES = 100
 PATIENCE_S = 30.0
 SETTLE_S = 1.0
+LAST_WORDS = 2_000
 WINDOW_SIZE = (45, 160)
 OFTEN = ("supervision.hang_s=20",)
 RARE = ("supervision.heartbeat_s=5", *OFTEN)
@@ -138,7 +140,8 @@ def looking(command: list[str]) -> Iterator[psutil.Process]:
     )
     os.close(slave)
     over = threading.Event()
-    reader = threading.Thread(target=_read_all, args=(master, over))
+    said = bytearray()
+    reader = threading.Thread(target=_read_all, args=(master, over, said))
     try:
         if not select.select([master], [], [], PATIENCE_S)[0]:
             sys.exit(f"{' '.join(command)} showed nothing")
@@ -146,7 +149,7 @@ def looking(command: list[str]) -> Iterator[psutil.Process]:
         over.wait(SETTLE_S)
         yield psutil.Process(process.pid)
         if process.poll() is not None:
-            sys.exit(f"{' '.join(command)} ended by itself")
+            sys.exit(f"{' '.join(command)} ended by itself: {said.decode(errors='replace')}")
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
@@ -155,12 +158,13 @@ def looking(command: list[str]) -> Iterator[psutil.Process]:
         os.close(master)
 
 
-def _read_all(descriptor: int, over: threading.Event) -> None:
-    """Read what a terminal shows, so that whoever writes to it never waits."""
+def _read_all(descriptor: int, over: threading.Event, said: bytearray) -> None:
+    """Read what a terminal shows, so that whoever writes to it never waits; keep the end of it."""
     while not over.is_set():
         if select.select([descriptor], [], [], 0.2)[0]:
             try:
-                os.read(descriptor, 1 << 16)
+                said += os.read(descriptor, 1 << 16)
+                del said[:-LAST_WORDS]
             except OSError:
                 return
 
@@ -170,11 +174,12 @@ def trace_for_ever(control_socket: Path) -> None:
     client = ControlClient(control_socket)
     due_s = time.monotonic()
     for number in itertools.count(1):
-        page = client.call("trace", 5.0, name=TRACED, limit=TRACED_MESSAGES, for_s=1.0)
-        while page["active"]:
-            threading.Event().wait(0.1)
-            page = client.call("trace", 5.0, name=TRACED, since=page["next"])
-        print(number, page["next"], flush=True)
+        with contextlib.suppress(ControlError):  # too busy this time
+            page = client.call("trace", 5.0, name=TRACED, limit=TRACED_MESSAGES, for_s=1.0)
+            while page["active"]:
+                threading.Event().wait(0.1)
+                page = client.call("trace", 5.0, name=TRACED, since=page["next"])
+            print(number, page["next"], flush=True)
         due_s = max(due_s + 1.0, time.monotonic())
         threading.Event().wait(due_s - time.monotonic())
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from supervision.inspect import walk
+from tests.cli.test_top import Screen, played
 from tests.integration.asker import Line
 from tests.integration.node import Node
 from tests.integration.waiting import eventually
@@ -240,3 +241,22 @@ def test_the_dead_outlive_the_tree_and_events_are_read_on_from_a_cursor(node: Wa
     assert new[:2] == ["killed", "crashed"]
     assert new[-1] == "rebuilt"
     assert node.ask("events", cursor=node.ask("events")["cursor"])["events"] == []
+
+
+def test_top_shows_the_node_and_steers_it(node: Watched) -> None:
+    def is_now(state: str) -> bool:
+        return bool(node.ask("show", name=PROFILER)["node"]["state"] == state)
+
+    async def script(screen: Screen) -> None:
+        assert "ready" in screen.text()
+        assert {"ledger", "edge"} <= {row[0] for row in screen.rows("processes")}
+        assert "user-profiler" in [row[0] for row in screen.rows("agents")]
+        await screen.point_at("user-profiler")
+        await screen.press("s")
+        eventually(lambda: is_now("suspended"), LIMIT_S, "the profiler is suspended")
+        await screen.press("r")
+        eventually(lambda: is_now("running"), LIMIT_S, "the profiler goes on")
+        await screen.press("enter")
+        assert "actors.user_profiler:UserProfiler" in screen.text("#facts")
+
+    played(node.folder / "data", script)
