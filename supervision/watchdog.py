@@ -89,12 +89,8 @@ class Watchdog:
         )
         events = events_file or log_dir / "events.jsonl"
         self._lookout = Lookout(self._operators, events, clock)
-        self._operators.offer(**self._lookout.operations())
-        self._operators.offer(down=self._stop_node, status=self._status)
         self._faults = NodeFaults(self._node, self._operators, clock, self._tell)
-        self._operators.offer(
-            fault=self._faults.begin, heal=self._faults.heal, faults=self._faults.listing
-        )
+        self._offer_all()
         self._report: Callable[[Report], None] = lambda _report: None
         self._state = "starting"
         self._stopping = False
@@ -103,6 +99,14 @@ class Watchdog:
         self._recent_falls: list[float] = []
         self._rebuilds = 0
         self._last_error: str | None = None
+
+    def _offer_all(self) -> None:
+        """Say what operators may ask of the node as a whole."""
+        self._operators.offer(**self._lookout.operations())
+        self._operators.offer(down=self._stop_node, status=self._status)
+        self._operators.offer(
+            fault=self._faults.begin, heal=self._faults.heal, faults=self._faults.listing
+        )
 
     def run(self) -> int:
         """Start the tree and serve until it is told to stop; return the exit code.
