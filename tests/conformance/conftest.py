@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tests.conformance.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
+OWN = Path(__file__).with_name("vocabulary.yaml")
 SHARED = ROOT.parent / "shared" / "supervision"
 CASES = SHARED / "conformance.yaml"
 TRACES = SHARED / "golden_traces.jsonl"
@@ -88,6 +89,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cases = read_cases(path) if path is not None and path.is_file() else []
         everywhere = {name: [(case["id"], case) for case in cases] for name in PLACEMENTS}
         metafunc.parametrize(("placement", "case"), params(everywhere, path, config))
+    if "own" in metafunc.fixturenames:
+        cases = read_cases(OWN) if given == (None, None) else []
+        everywhere = {name: [(case["id"], case) for case in cases] for name in PLACEMENTS}
+        metafunc.parametrize(("placement", "own"), params(everywhere, None, config))
     if "trace" in metafunc.fixturenames:
         path = given[1] or (TRACES if given[0] is None else None)
         traces = read_traces(path) if path is not None and path.is_file() else []
@@ -116,7 +121,7 @@ def params(
     ]
     if made:
         return made
-    reason = f"{path} is not there" if path is not None else "only the other kind was asked for"
+    reason = f"{path} is not there" if path is not None else "only other files were asked for"
     return [pytest.param(None, None, id="none", marks=pytest.mark.skip(reason=reason))]
 
 
@@ -133,11 +138,16 @@ def theatre() -> Iterator[Theatre]:
 @pytest.fixture
 def world(request: pytest.FixtureRequest, placement: str) -> Iterator[World]:
     params = request.node.callspec.params
-    kind = f"cases, {params['case']['level']}" if "case" in params else "recorded runs"
-    request.node.user_properties.append(("conformance", (placement, kind)))
+    request.node.user_properties.append(("conformance", (placement, kind_of(params))))
     make = LightWorld if placement == "light" else stage_of(request)
     with closing(make()) as world:
         yield world
+
+
+def kind_of(params: dict[str, Any]) -> str:
+    if "case" in params:
+        return f"cases, {params['case'].get('level', 'core')}"
+    return "our own cases" if "own" in params else "recorded runs"
 
 
 def stage_of(request: pytest.FixtureRequest) -> Any:

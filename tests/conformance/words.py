@@ -57,7 +57,7 @@ def branch(node: Any) -> list[Any]:
     """Read a node of an expected tree: ``"id state"`` or ``{id: [...]}``."""
     if isinstance(node, dict):
         ((name, children),) = node.items()
-        return [name, "running", [branch(child) for child in children]]
+        return [name, "running", expected_tree(children)]
     name, state = node.rsplit(" ", 1)
     return [name, state]
 
