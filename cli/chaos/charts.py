@@ -23,6 +23,7 @@ _TIME_STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300)
 _MOST_TIME_TICKS = 12
 _LEAST_BAND = 3.0
 _WIDEST_BAR = 12.0
+_TICK_TOP, _TICK_HEIGHT, _TICK_WIDTH = 1, 12, 1.5
 _LEAST_MS = 1.0
 
 
@@ -118,19 +119,20 @@ def _x(at_s: float, span_s: float) -> float:
 
 
 def _bands(faults: Sequence[Record], begun_ts: float, span_s: float, bottom: float) -> list[str]:
-    """Draw each fault from its begin to its end; many of them thinly and without words."""
+    """Draw each fault from its begin to its end; many of them as ticks above the panels."""
     few = len(faults) <= _MOST_BANDS
     parts = []
     for index, fault in enumerate(faults):
         begin_s = float(fault["at_ts"]) - begun_ts
         until_s = float(fault["ends_ts"]) - begun_ts
         left = _x(begin_s, span_s)
-        width = max(_LEAST_BAND, _x(until_s, span_s) - left) if few else 1.0
+        width = max(_LEAST_BAND, _x(until_s, span_s) - left) if few else _TICK_WIDTH
+        top, height = (_TOP - 6, bottom - _TOP) if few else (_TICK_TOP, _TICK_HEIGHT)
         words = escape(f"{fault['kind']} {fault['says']}".strip())
         whom = escape(", ".join(fault["targets"]))
         parts.append(
-            f'<rect class="{"band" if few else "tick"}" x="{left:.1f}" y="{_TOP - 6}" '
-            f'width="{width:.1f}" height="{bottom - _TOP:.1f}">'
+            f'<rect class="{"band" if few else "tick"}" x="{left:.1f}" y="{top}" '
+            f'width="{width:.1f}" height="{height:.1f}">'
             f"<title>{words}: {whom}, {begin_s:.2f} s to {until_s:.2f} s</title></rect>"
         )
         if index < _MOST_LABELS and few:

@@ -8,11 +8,13 @@ that is killed leaves none behind.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 from cli.chaos.errors import LoadError
+from cli.chaos.guard import EXCHANGE_MARK
 from cli.patience import wait_until
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Exchange:
     ) -> None:
         self._timeline = folder / "timeline.jsonl"
         self._out, self._err = folder / "load.json", folder / "load.err"
+        self._target = target
         self._patience_s = patience_s
         self._command = target.command(
             "load", "-o", "json", "--rate", rate, "--duration", most_s, "--patience", patience_s,
@@ -71,6 +74,7 @@ class Exchange:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
+                env={**os.environ, EXCHANGE_MARK: str(self._target.data_dir)},
                 start_new_session=True,  # Ctrl-C is for us; the exchange is ended by us
             )
         started = wait_until(lambda: bool(self.rows()) or self._ended(), _START_LIMIT_S)

@@ -115,19 +115,30 @@ _STRUCK = frozenset({"fault_on", "killed", "crashed"})
 def mttr_s(fault: Record, events: Sequence[Record]) -> float | None:
     """Return the time from when a fault struck, as the node says, to the restart of its target.
 
-    None when the target was not started anew by itself (it fell or came back with what is above).
+    None when the target was not started anew by itself: it came back with what is above it.
     """
     (path,) = fault["targets"]
-    about = [event for event in events if path_of(str(event.get("address", ""))) == path]
-    struck = _next(about, _STRUCK, float(fault["at_ts"]) - _SLACK_S)
-    back = _next(about, _BACK, struck) if struck is not None else None
-    return back - struck if back is not None and struck is not None else None
+    since_ts = float(fault["at_ts"]) - _SLACK_S
+    struck = next(
+        (
+            float(event["at_ts"])
+            for event in events
+            if event.get("kind") in _STRUCK and event["at_ts"] >= since_ts and _of(event) == path
+        ),
+        None,
+    )
+    if struck is None:
+        return None
+    for event in events:
+        if event.get("kind") in _BACK and event["at_ts"] >= struck:
+            about = _of(event)
+            if path == about or path.startswith(f"{about}/"):
+                return float(event["at_ts"]) - struck if path == about else None
+    return None
 
 
-def _next(events: Iterable[Record], kinds: frozenset[str], since_ts: float) -> float | None:
-    """Return when the first such event was, from a time on."""
-    found = (float(event["at_ts"]) for event in events if event.get("kind") in kinds)
-    return next((at_ts for at_ts in found if at_ts >= since_ts), None)
+def _of(event: Record) -> str:
+    return path_of(str(event.get("address", "")))
 
 
 def spread(times_s: Sequence[float]) -> dict[str, float | int]:

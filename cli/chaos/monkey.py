@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from cli.chaos import engine, measure
-from cli.chaos.checkers import Check
+from cli.chaos.checkers import UNLIMITED, Check
 from cli.chaos.engine import Run
 from cli.chaos.errors import FaultError
 from cli.chaos.lab import pause
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from cli.exits import Exit
     from cli.node import Node
 
-_ANY = 10**9
 _PATIENCE_S = 30.0
 _WHOLE_LIMIT_S = 45.0
 _AFTERMATH_S = 240.0
@@ -216,12 +215,12 @@ def play(
     Raises:
         CommandError: There is no node to hurt, or no traffic.
     """
-    allow = Allow(escalations=_ANY, rebuilds=_ANY, whole_within_s=_WHOLE_LIMIT_S)
+    allow = Allow(escalations=UNLIMITED, rebuilds=UNLIMITED, whole_within_s=_WHOLE_LIMIT_S)
     plan = Plan(
         bidders=wishes.bidders,
         rate=wishes.rate,
         patience_s=_PATIENCE_S,
-        blast_radius=_ANY,
+        blast_radius=UNLIMITED,
         allow=allow,
     )
     sandbox = None
@@ -264,6 +263,7 @@ def rampage(run: Run, lab: Lab, wishes: Wishes) -> None:
     title = f"monkey with seed {wishes.seed} for {wishes.for_s:g} s"
     run.journal = {"experiment": {"title": title}, "status": "completed"}
     run.measured |= {
+        "detect_s": None,  # so many at a time cannot be told apart
         "kills": monkey.kills,
         "hurts": dict(monkey.done.most_common()),
         "missed": monkey.missed,

@@ -91,7 +91,8 @@ def _tiles(measured: Record) -> str:
         ("noticed after", _seconds(measured["detect_s"])),
         ("whole after", _seconds(measured["recover_s"])),
         ("restarts", f"{measured['restarts']:,}"),
-        ("wins booked", f"{measured['settlements']:,} / {measured['wins']:,}"),
+        ("wins", f"{measured['wins']:,}"),
+        ("booked", f"{measured['settlements']:,}"),
     )
     tiles = (f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in shown)
     return f'<dl class="tiles">{"".join(tiles)}</dl>'

@@ -1,7 +1,8 @@
 """A node of one's own to hurt: fresh folder, own ports, marked processes, taken down at the end.
 
 The node is started and stopped by ``bidwright up`` and ``down`` in processes of their own, as a
-person would: this one has threads, and a process with threads must not become a node.
+person would: this one has threads, and a process with threads must not become a node. If this
+process is killed, a guard takes the node down.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import processes
+from cli.chaos.guard import Guard, marked
 from cli.chaos.statsd import StatsdSink
 from cli.chaos.target import Target
 from cli.errors import CommandError
@@ -55,6 +57,7 @@ class Sandbox:
         self.folder = Path(tempfile.mkdtemp(prefix="bw-chaos-"))
         self.target = Target(self.folder / "data", own=True)
         self.statsd = StatsdSink()
+        self._guard = Guard(self.target, self.folder)
         self.weights = _copied_weights(self.folder) if plan.copied_weights else None
         self._token = uuid.uuid4().hex
         self._config = config
@@ -96,6 +99,7 @@ class Sandbox:
                 processes.signal_all([process], signal.SIGKILL)
         self.statsd.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._guard.release()
         return [*(f"process {pid}" for pid in left), *(f"socket {name}" for name in sockets)]
 
     def _own_settings(self, plan: Plan) -> dict[str, object]:
@@ -133,17 +137,7 @@ class Sandbox:
 
     def _marked(self) -> list[int]:
         """Return the live processes that bear our mark."""
-        import psutil
-
-        found = []
-        for process in psutil.process_iter():
-            try:
-                marked = process.environ().get(MARK) == self._token
-            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError):
-                continue
-            if marked and processes.find(process.pid) is not None:
-                found.append(process.pid)
-        return found
+        return marked(MARK, self._token)
 
 
 def _copied_weights(folder: Path) -> Path:

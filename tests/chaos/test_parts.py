@@ -189,6 +189,8 @@ def test_a_fault_is_noticed_by_what_befalls_the_part_above_its_target() -> None:
 def test_the_time_to_repair_counts_from_when_the_node_says_that_it_struck() -> None:
     assert measure.mttr_s(FAULT, EVENTS) == pytest.approx(0.5)
     assert measure.mttr_s(FAULT, EVENTS[:-1]) is None
+    with_its_parent = [*EVENTS[:-1], event(10.5, "restarted", "node/bidders"), EVENTS[-1]]
+    assert measure.mttr_s(FAULT, with_its_parent) is None
     assert measure.spread([0.1, 0.2, 0.9]) == {"number": 3, "median_s": 0.2, "p95_s": 0.9}
 
 

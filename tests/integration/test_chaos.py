@@ -11,9 +11,11 @@ from typing import Any
 import psutil
 import pytest
 
+from cli.chaos.guard import EXCHANGE_MARK
 from cli.chaos.sandbox import MARK
 from cli.exits import Exit
 from tests.integration.node import ROOT
+from tests.integration.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -35,12 +37,12 @@ def chaos(folder: Path, *words: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(out.read_text())
 
 
-def marked() -> list[int]:
-    """The processes of all nodes that experiments have started."""
+def bearing(mark: str) -> list[int]:
+    """The processes of all nodes, or of all exchanges, that experiments have started."""
     found = []
     for process in psutil.process_iter():
         try:
-            if MARK in process.environ() and process.status() != psutil.STATUS_ZOMBIE:
+            if mark in process.environ() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process.pid)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
@@ -48,7 +50,7 @@ def marked() -> list[int]:
 
 
 def test_experiments_share_a_node_pass_and_leave_a_report_and_nothing_else(tmp_path: Path) -> None:
-    before = set(marked())
+    before = set(bearing(MARK))
     html = tmp_path / "r.html"
     code, result = chaos(tmp_path, "run", "kill-ledger", "link-duplicate", "--report", str(html))
     why = [each["why"] for each in result["experiments"]]
@@ -65,7 +67,7 @@ def test_experiments_share_a_node_pass_and_leave_a_report_and_nothing_else(tmp_p
         assert journal["bidwright"]["faults"]
         assert all(check["holds"] for check in journal["bidwright"]["checks"])
     assert html.read_text().count("<svg") == 2
-    assert set(marked()) <= before
+    assert set(bearing(MARK)) <= before
 
 
 def test_a_defence_that_is_switched_off_is_found_missing(tmp_path: Path) -> None:
@@ -74,8 +76,26 @@ def test_a_defence_that_is_switched_off_is_found_missing(tmp_path: Path) -> None
     assert "share of answers with a bid" in result["why"]
 
 
+def test_whoever_kills_the_controller_leaves_no_node_and_no_exchange(tmp_path: Path) -> None:
+    before = {*bearing(MARK), *bearing(EXCHANGE_MARK)}
+    command = [sys.executable, "-m", "cli.main", "chaos", "run", "stop-ledger"]
+    controller = subprocess.Popen(
+        [*command, "--data-dir", str(tmp_path / "data")],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    eventually(lambda: not set(bearing(EXCHANGE_MARK)) <= before, 40, "the exchange plays")
+    controller.kill()
+    controller.wait()
+    eventually(
+        lambda: {*bearing(MARK), *bearing(EXCHANGE_MARK)} <= before, 30, "nothing is left of it"
+    )
+
+
 def test_a_monkey_costs_no_answer_and_no_micro(tmp_path: Path) -> None:
-    words = ("--for", "10s", "--every", "0.3s", "--bidders", "1", "--seed", "3")
+    words = ("--for", "8s", "--every", "0.25s", "--bidders", "1", "--seed", "3")
     code, result = chaos(tmp_path, "monkey", *words)
     assert (code, result["verdict"]) == (Exit.OK, "PASS"), result["why"]
     assert result["kills"] > 8
