@@ -10,7 +10,7 @@ from cli.errors import DegradedError
 from cli.event_lines import event_lines
 from cli.looking import short_time
 from cli.node import Node, node_options
-from cli.output import emit, output_option, print_facts, print_json
+from cli.output import emit, output_option, print_facts, print_json, width_of_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,7 +74,8 @@ def trace(node: Node, name: str, limit: int, for_s: float, output: str) -> None:
         if output == "json":
             print_json(message, lines=True)
         else:
-            click.echo(_trace_line(message))
+            line, width = _trace_line(message), width_of_stdout()
+            click.echo(line if len(line) <= width else f"{line[: width - 1]}…")
 
 
 @actor.command()

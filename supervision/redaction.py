@@ -99,7 +99,7 @@ def _whole(value: object, bounds: Bounds) -> Any:
     kind = type(value).__qualname__
     if is_private(kind):
         return _mark(value, f"<redacted {kind}")
-    if bounds.depth == 0:
+    if bounds.depth == 0 and not (isinstance(value, list | tuple | dict | set) and not value):
         return _mark(value, f"<{kind}")
     deeper = bounds._replace(depth=bounds.depth - 1)
     if isinstance(value, Mapping):
