@@ -57,7 +57,8 @@ reactions = st.sampled_from(
     ["comply", "comply", {"exit": "odd"}, {"exit": "normal"}, {"delay": 90}, {"delay": 500}]
 )
 INTENSITIES = (0, 1, 2, 3, 6, 6, 6, 12)
-SHORT_S, LONG_S = (1, 2), (3600,)
+SHORT_S: tuple[int, ...] = (1, 2)
+LONG_S: tuple[int, ...] = (3600,)
 
 
 def plans(
