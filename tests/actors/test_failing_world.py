@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import msgpack  # type: ignore[import-untyped]
 import pytest
 
 from actors.inference import RELOAD_S, InferenceWorker
 from actors.ledger.clerk import Wanted
 from actors.ledger.store import LedgerStore
 from actors.ledger.verify import verify
+from actors.recorder import Recorder
 from models.errors import ModelCorruptError
 from models.profiler.runtime import ProfilerModel
 from models.registry import weights_folder
@@ -18,6 +20,7 @@ from models.selector.thompson import ThompsonSelector
 from tests.actors.cells import World
 from tests.actors.nodes import Node, bids_of, profiler
 from tests.actors.points import failing
+from transport import logs
 from transport.messages import InferBatch, InferRequest, decode_infer_answers, encode
 
 if TYPE_CHECKING:
@@ -321,3 +324,31 @@ def test_without_durability_a_win_is_confirmed_that_is_lost(tmp_path: Path) -> N
     assert told is not None
     assert told["ok"]
     assert not settlements.settlements
+
+
+def test_a_full_disk_for_tables_keeps_the_segments_for_later(tmp_path: Path) -> None:
+    world = World()
+    segments = tmp_path / "segments"
+    segments.mkdir()
+    (segments / "bidder-1-00000001.seg").write_bytes(msgpack.packb({"request_id": "r"}))
+    recorder = world.spawn(Recorder(segments, tmp_path / "parquet", 5.0), "recorder")
+    with failing("parquet.write", "enospc"):
+        world.run(6.0)
+        assert recorder.actor.describe()["postponed"]
+        assert list(segments.iterdir())
+    world.run(6.0)
+    assert recorder.actor.describe()["segments"] == 1
+    assert not list(segments.iterdir())
+
+
+def test_a_full_disk_for_the_nodes_own_log_costs_lines(tmp_path: Path) -> None:
+    logs.configure(tmp_path / "node.log", "info", "node-1", "test")
+    before = logs.dropped_lines()
+    try:
+        with failing("log.write", "enospc", count=2):
+            for _ in range(3):
+                logs.get_logger().info("said")
+    finally:
+        logs.close()
+    assert logs.dropped_lines() == before + 2
+    assert len((tmp_path / "node.log").read_text().splitlines()) == 1
