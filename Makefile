@@ -6,16 +6,20 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Where torch comes from, if not from the default index: --index-url URL, --find-links FOLDER.
 TORCH_FROM ?=
 ARGS ?=
+# What `make soak` runs: so many seeds of the simulation, from this one on.
+SEEDS ?= 1000
+FIRST_SEED ?= 1000
 
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install demo test check format bench chaos clean
+.PHONY: help install demo test soak check format bench chaos clean
 
 help:
 	@echo "make install   make .venv with everything; does nothing when it is up to date"
 	@echo "make demo      install, start a node, play traffic, print decisions and the tree"
 	@echo "make test      install and run all tests (ARGS='-k name' for some)"
+	@echo "make soak      SEEDS=5000 runs of the simulation, all of conformance, long random programs"
 	@echo "make check     formatting, lint, types, layers"
 	@echo "make format    format the code"
 	@echo "make bench     benchmarks of the runtime and of the whole path"
@@ -42,6 +46,10 @@ demo: install
 
 test: install
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: install
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST_SEED)
+	@BIDWRIGHT_SOAK=1 $(BIN)/python -m pytest tests/conformance tests/supervision $(ARGS)
 
 check: install
 	$(BIN)/ruff format --check .

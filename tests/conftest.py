@@ -6,6 +6,7 @@ property ``count``) is told at the end of the run.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
@@ -13,6 +14,10 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     import pytest
     from _pytest.terminal import TerminalReporter
+
+# As in a node: our matrices are small, and threads that wait for each other would cost the most.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
 # A busy machine must not fail a test: no deadline for an example, no complaint about slow drawing.
 settings.register_profile(
