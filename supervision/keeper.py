@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from supervision.ref import Ref, Timer
     from supervision.specs import ChildSpec
 
-LAST_WORDS_S = 0.05
-"""How long a clean exit may precede the message that explains it."""
+LAST_WORDS_S = 0.2
+"""How long an exit in good order may precede the message that explains it."""
 GONE = "gone"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -229,6 +230,16 @@ class ProcessWorld(World):
         for life in held:
             self._ask(life, "resume")
         return any(done)
+
+    def exit_while_held_up(self, path: str, reason: Any, seconds: float) -> None:
+        """Have a child end by itself while its supervisor is stopped for so long."""
+        parent, child = self._latest[path.rpartition("/")[0]], self._latest[path]
+        os.kill(parent.pid, signal.SIGSTOP)
+        self._theatre.say(child.pid, "exit", reason=reason)
+        self.sleep(seconds)
+        os.kill(parent.pid, signal.SIGCONT)
+        self._wait(lambda: self._is_heard(child), LEAVE_LIMIT_S, f"the end of {path} is heard")
+        self.settle()
 
     def _exit_unseen(self, path: str, reason: Any) -> bool:
         if not self.exit(path, reason):

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from supervision.host import DRAIN_LIMIT_S
 from supervision.inspect import walk
 from tests.conformance.burst import Burst
+from tests.conformance.processes import ProcessWorld
 from tests.conformance.theatre import Theatre
 from tests.integration.family import SETTINGS
 from tests.integration.waiting import eventually
@@ -175,11 +177,28 @@ def test_descendants_die_with_a_killed_supervisor_and_are_rebuilt(family: Family
     family.wait_whole(without=old | {before["group"]["pid"]})
 
 
+@pytest.fixture(scope="module")
+def theatre() -> Iterator[Theatre]:
+    with closing(Theatre()) as theatre:
+        yield theatre
+
+
+@pytest.mark.parametrize("reason", ["shutdown", {"shutdown": "done"}])
+def test_a_supervisor_that_was_held_up_hears_of_a_clean_end_what_it_was(
+    theatre: Theatre, reason: Any
+) -> None:
+    setup = {"sup": {}, "children": [{"id": "a", "restart": "transient"}]}
+    with closing(ProcessWorld(theatre)) as world:
+        world.start(setup)
+        world.exit_while_held_up("a", reason, 1.5 * DRAIN_LIMIT_S)
+        assert world.tree() == [["a", "stopped"]], world.events()
+
+
 @pytest.mark.timeout(240)
 def test_siblings_killed_at_one_instant_are_all_noticed_and_none_twice(
-    record_property: Callable[[str, object], None],
+    theatre: Theatre, record_property: Callable[[str, object], None]
 ) -> None:
-    with closing(Theatre()) as theatre, closing(Burst(theatre, SIZE)) as burst:
+    with closing(Burst(theatre, SIZE)) as burst:
         begun_s = burst.clock()
         for _ in range(ROUNDS):
             burst.kill_all()
