@@ -59,7 +59,7 @@ def _heal(cell: Cell, _ref: Ref, args: Args) -> Args:
 
 def _account(_cell: Cell, ref: Ref, _args: Args) -> Args:
     return {
-        **system.get_status(ref),
+        **system.brief_status(ref),
         "details": own_account(ref.actor),
         "frozen_objects": gc.get_freeze_count(),  # of its process
     }

@@ -72,7 +72,9 @@ class Lookout:
         facts = _facts_of(node["pid"])
         account, error = self._account(line)
         about = [node["address"], *(part["address"] for part in node["children"])]
-        page = read_last(self._events_file, LAST_EVENTS, lambda each: each.get("address") in about)
+        page = read_last(
+            self._events_file, LAST_EVENTS, lambda each: each.get("address") in about, about
+        )
         return {
             "node": node,
             "account": account,
@@ -133,7 +135,7 @@ class Lookout:
     def events(self, args: Args) -> Args:
         """Tell what happened: behind ``cursor``, or the last ``limit`` of all ``kinds`` wanted."""
         limit = _count(args.get("limit"), EVENTS_UNASKED)
-        kinds = args.get("kinds")
+        kinds = [kind for kind in args.get("kinds") or () if isinstance(kind, str)]
         cursor = args.get("cursor")
 
         def wanted(event: Args) -> bool:
@@ -142,7 +144,7 @@ class Lookout:
         if isinstance(cursor, str):
             page = read_after(self._events_file, cursor, limit)
             return {"events": [each for each in page.events if wanted(each)], "cursor": page.cursor}
-        page = read_last(self._events_file, limit, wanted)
+        page = read_last(self._events_file, limit, wanted, kinds)
         return {"events": page.events, "cursor": page.cursor}
 
     def last_kind(self, path: str) -> str | None:
@@ -152,7 +154,7 @@ class Lookout:
         def wanted(event: Args) -> bool:
             return event.get("address") == name and event.get("kind") in LIFE
 
-        events = read_last(self._events_file, 1, wanted).events
+        events = read_last(self._events_file, 1, wanted, [name]).events
         return str(events[0]["kind"]) if events else None
 
     def dead(self, _args: Args) -> Args:

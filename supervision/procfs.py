@@ -64,11 +64,12 @@ class ProcessFacts(NamedTuple):
 def look_at(pid: int) -> ProcessFacts | None:
     """Return what is known of ``pid``; ``None`` if there is no such process."""
     folder = Path(f"/proc/{pid}")
+    fields = _stat_of(pid)
     try:
-        # The name of the program stands in parentheses and may contain anything.
-        fields = (folder / "stat").read_text().rpartition(")")[2].split()
         status = (folder / "status").read_text()
     except OSError:
+        return None
+    if not fields:
         return None
     return ProcessFacts(
         pid=pid,
@@ -85,13 +86,22 @@ def look_at(pid: int) -> ProcessFacts | None:
 def descends(pid: int, ancestor: int) -> bool:
     """Tell whether ``pid`` is a live descendant of ``ancestor``, and no stranger of that number."""
     for _ in range(DEEPEST):
-        facts = look_at(pid)
-        if facts is None or pid <= 1:
+        fields = _stat_of(pid)
+        if not fields or pid <= 1:
             return False
-        if facts.parent == ancestor:
+        pid = int(fields[1])
+        if pid == ancestor:
             return True
-        pid = facts.parent
     return False
+
+
+def _stat_of(pid: int) -> list[str]:
+    """Return the fields of a process from its state on; none if it is gone."""
+    try:
+        # The name of the program stands in parentheses and may contain anything.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _count(folder: Path) -> int | None:

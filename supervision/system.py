@@ -134,7 +134,12 @@ def _copied(value: Any, made: dict[int, Any]) -> Any:
 
 
 def get_status(ref: Ref) -> dict[str, Any]:
-    """Return one record that says who and how the actor is."""
+    """Return one record that says who and how the actor is, with its state as people may see it."""
+    return {**brief_status(ref), "state": format_state(ref) if ref.actor is not None else None}
+
+
+def brief_status(ref: Ref) -> dict[str, Any]:
+    """Return the status without the state, which may be large."""
     actor = ref.actor
     kind = type(actor)
     return {
@@ -147,7 +152,6 @@ def get_status(ref: Ref) -> dict[str, Any]:
         "debug": list(spies.spies_on(ref)),
         "mailbox": len(ref.mailbox),
         "handled": ref.handled,
-        "state": format_state(ref) if actor is not None else None,
     }
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -20,7 +19,7 @@ import msgspec
 from config import fault_points
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     Wanted = Callable[[dict[str, Any]], bool]
@@ -30,6 +29,7 @@ MAX_BYTES = 4 * 1024 * 1024
 START = "0-0"
 """The cursor before everything."""
 
+_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(enc_hook=repr, order=None).encode
 
 
@@ -95,7 +95,9 @@ def read_after(path: Path, cursor: str, limit: int) -> Page:
             end = offset
             for line in generation.lines(offset):
                 end += len(line)
-                _take(events, line)
+                event = _event_of(line)
+                if event is not None:
+                    events.append(event)
                 if len(events) == limit:
                     break
             cursor = f"{generation.name}-{end}"
@@ -104,11 +106,44 @@ def read_after(path: Path, cursor: str, limit: int) -> Page:
     return Page(events, cursor)
 
 
-def read_last(path: Path, limit: int, wanted: Wanted = bool) -> Page:
-    """Return the last ``limit`` events that are wanted, and the cursor behind all there are."""
-    page = read_after(path, START, limit=-1)
-    kept = [event for event in page.events if wanted(event)]
-    return Page(kept[-limit:] if limit else [], page.cursor)
+def read_last(path: Path, limit: int, wanted: Wanted = bool, marks: Sequence[str] = ()) -> Page:
+    """Return the last ``limit`` events that are wanted, and the cursor behind all there are.
+
+    Args:
+        path: The file.
+        limit: How many at most.
+        wanted: Says of an event whether it is one of them.
+        marks: Texts of which each wanted event has at least one, if there are any: lines without
+            one are passed over unread, which is much quicker.
+    """
+    found: list[dict[str, Any]] = []
+    cursor = START
+    with contextlib.ExitStack() as opened:
+        for generation in reversed(_generations(path, opened)):
+            lines = generation.lines(0)
+            if cursor == START:
+                cursor = f"{generation.name}-{sum(map(len, lines))}"
+            if len(found) < limit:
+                found += _last_of(lines, limit - len(found), wanted, marks)
+    found.reverse()
+    return Page(found, cursor)
+
+
+def _last_of(
+    lines: list[bytes], limit: int, wanted: Wanted, marks: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the last ``limit`` wanted events of these lines, the newest first."""
+    found: list[dict[str, Any]] = []
+    needles = [mark.encode() for mark in marks]
+    for line in reversed(lines):
+        if needles and not any(needle in line for needle in needles):
+            continue
+        event = _event_of(line)
+        if event is not None and wanted(event):
+            found.append(event)
+            if len(found) == limit:
+                break
+    return found
 
 
 class _Generation:
@@ -149,9 +184,10 @@ def _rest(found: list[_Generation], cursor: str) -> list[tuple[_Generation, int]
     return [(found[first], int(digits)), *later]
 
 
-def _take(events: list[dict[str, Any]], line: bytes) -> None:
-    """Add the event of ``line``; a line that was torn by a full disk is left out."""
-    with contextlib.suppress(ValueError):
-        event = json.loads(line)
-        if isinstance(event, dict):
-            events.append(event)
+def _event_of(line: bytes) -> dict[str, Any] | None:
+    """Return the event of a line; one that was torn by a full disk has none."""
+    try:
+        event = _decode(line)
+    except msgspec.DecodeError:
+        return None
+    return event if isinstance(event, dict) else None

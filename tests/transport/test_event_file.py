@@ -138,3 +138,21 @@ def test_several_processes_append_at_once_and_no_record_is_lost_or_mixed(path: P
         of_each.setdefault(event["who"], []).append(event["n"])
     for found in of_each.values():
         assert sorted(found) == list(range(min(found), 1500))
+
+
+def test_marks_only_pass_over_lines_that_are_not_wanted_and_the_search_goes_back_to_the_old_file(
+    path: Path,
+) -> None:
+    file = EventFile(path, max_bytes=1500)
+    for number in range(100):
+        file.append({"n": number, "kind": "rare" if number % 30 == 0 else "usual"})
+    assert old_generation(path).exists()
+
+    def is_rare(event: dict[str, Any]) -> bool:
+        return event["kind"] == "rare"
+
+    plainly = read_last(path, 2, is_rare)
+    assert numbers(plainly.events) == [60, 90]
+    assert read_last(path, 2, is_rare, ["rare", "never"]) == plainly
+    assert read_last(path, 2, is_rare, ["never"]) == ([], plainly.cursor)
+    assert plainly.cursor == read_after(path, START, limit=-1).cursor
