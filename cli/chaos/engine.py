@@ -157,7 +157,8 @@ def opened_lab(
     look = target.look()
     if look is None:
         raise CommandError("the node shows no tree; `bidwright status` says why")
-    folder = Path(tempfile.mkdtemp(prefix="bw-chaos-load-"))
+    home = sandbox.folder if sandbox is not None else None
+    folder = Path(tempfile.mkdtemp(prefix="bw-chaos-load-", dir=home))
     exchange = Exchange(
         target, folder, rate=plan.rate, patience_s=plan.patience_s, most_s=most_s, seed=seed
     )
