@@ -68,7 +68,8 @@ class LedgerConfig(msgspec.Struct, frozen=True):
         publish_url: Address on which it tells what was settled, released, closed and exhausted.
         terms: What a lease is.
         group_commit_s: How long a burst may wait for company.
-        answers_after_commit: False is dangerous: what was answered may be lost.
+        answers_after_commit: False is dangerous: answers leave at once, and are on disk only up to
+            ``EXPIRE_EVERY_S`` later; a ledger that is killed meanwhile has lost them.
     """
 
     db_path: str
@@ -142,6 +143,8 @@ class LedgerActor(LightActor):
     def on_stop(self, reason: Any) -> None:
         """Book what has been read already; what has not been, its senders send again."""
         self._commit()
+        if self._clerk is not None:
+            self._write(self._clerk.take_changes())
 
     def on_end(self) -> None:
         """Close the sockets and the database."""
@@ -266,12 +269,9 @@ class LedgerActor(LightActor):
         self._clerk.expire(now_s)
         found = self._store.find(self._clerk.wanted(burst))
         replies = self._clerk.handle(burst, found, now_s)
-        changes = self._clerk.take_changes()
-        if not self._config.answers_after_commit:
-            self._answer_all(frames, replies)
-        self._write(changes)
         if self._config.answers_after_commit:
-            self._answer_all(frames, replies)
+            self._write(self._clerk.take_changes())
+        self._answer_all(frames, replies)
         self._tell(self._clerk)
         self._counts["bursts"] += 1
         self._counts["messages"] += len(burst)

@@ -9,6 +9,7 @@ import msgpack  # type: ignore[import-untyped]
 import pytest
 
 from actors.inference import RELOAD_S, InferenceWorker
+from actors.ledger.actor import EXPIRE_EVERY_S
 from actors.ledger.clerk import Wanted
 from actors.ledger.store import LedgerStore
 from actors.ledger.verify import verify
@@ -317,6 +318,8 @@ def test_without_durability_a_win_is_confirmed_that_is_lost(tmp_path: Path) -> N
     won = next(bid for _, answer in bare.play(60)[30:] for bid in bids_of(answer))
     with failing("ledger.commit", "raise", count=1):
         told = bare.tell({"type": "win", "key": won["id"], "price_cpm": won["price"] / 2})
+        bare.world.run(EXPIRE_EVERY_S)
+    assert bare.ledger.actor is None
     settlements = LedgerStore(bare.paths.ledger_db).find(
         Wanted(frozenset({won["id"]}), frozenset(), frozenset())
     )
