@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 
-from tests.simulation.report import shrink, story
-from tests.simulation.run import Outcome, simulate
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")  # as in the tests, and before numpy looks
 
-TRACED = 200
-"""Notes shown before the first broken promise."""
+from tests.simulation.report import shrink, story  # noqa: E402
+from tests.simulation.run import Outcome, simulate  # noqa: E402
 
 
 def main() -> int:
     """Do what the command line says; returns the exit code, 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seed", type=int, nargs="?", help="one seed to run")
-    parser.add_argument("--seeds", type=int, default=0, help="run so many seeds instead")
+    parser.add_argument("--seeds", type=int, default=200, help="or so many seeds")
     parser.add_argument("--first", type=int, default=0, help="of --seeds, the first one")
     parser.add_argument("--without", default="", help="numbers of faults to leave out: 3,5")
     parser.add_argument("--trace", action="store_true", help="show all that happened")
     parser.add_argument("--shrink", action="store_true", help="leave out faults that don't matter")
     asked = parser.parse_args()
     if asked.seed is None:
-        return _many(range(asked.first, asked.first + (asked.seeds or 200)))
+        return _many(range(asked.first, asked.first + asked.seeds))
     if asked.shrink:
         return _shrink(asked.seed)
     without = frozenset(int(number) for number in asked.without.split(",") if number)
-    outcome = simulate(asked.seed, without=without, keeps_notes=asked.trace)
-    _show(outcome)
-    return 1 if outcome.wrongs else 0
+    return _show(simulate(asked.seed, without=without, keeps_notes=asked.trace))
 
 
-def _show(outcome: Outcome) -> None:
+def _say(text: object) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _show(outcome: Outcome) -> int:
     for note in outcome.notes:
-        print(note)
-    print(story(outcome) if outcome.wrongs else f"seed {outcome.plan.seed} kept every promise")
-    print(f"  {outcome.counts}\n  history {outcome.digest}")
+        _say(note)
+    _say(story(outcome) if outcome.wrongs else f"seed {outcome.plan.seed} kept every promise")
+    _say(f"  {outcome.counts}\n  history {outcome.digest}")
+    return 1 if outcome.wrongs else 0
 
 
 def _many(seeds: range) -> int:
@@ -49,18 +54,18 @@ def _many(seeds: range) -> int:
         sums.update(outcome.counts)
         if outcome.wrongs:
             broken[seed] = outcome.rule
-            print(story(outcome), flush=True)
-    print(f"{len(seeds)} seeds from {seeds.start}: {len(broken)} broke a promise {broken}")
-    print(f"  in all: {dict(sums)}")
+            _say(story(outcome))
+    _say(f"{len(seeds)} seeds from {seeds.start}: {len(broken)} broke a promise {broken or ''}")
+    _say(f"  in all: {dict(sums)}")
     return 1 if broken else 0
 
 
 def _shrink(seed: int) -> int:
-    smallest = None
-    for smallest in shrink(seed):
-        print(f"still broken with {len(smallest.plan.faults)} faults", flush=True)
-    _show(smallest or simulate(seed))
-    return 0
+    smallest = simulate(seed)
+    for tried in shrink(smallest):
+        _say(f"breaks with {len(tried.plan.faults)} faults, too")
+        smallest = tried
+    return _show(smallest)
 
 
 if __name__ == "__main__":

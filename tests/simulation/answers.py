@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
     from transport.frames import Received
 
-SLACK_S = 0.0015
+SLACK_S = GUARD_S + 0.0005
+"""Deadlines that lie closer together than the guard are looked at together."""
 SWEEP_S = 0.25
 NOT_FOR_EVER = (reasons.OVERLOADED, reasons.LOG_UNAVAILABLE)
 """Reasons that hold for a moment only: the next delivery may get another answer."""
@@ -112,14 +113,18 @@ class Answers:
         if reason not in NOT_FOR_EVER:
             before = desk.said.setdefault(body, answer)
             if before != answer:
-                self._blame("same_answer", f"{body[:60]!r}: {before[:200]!r}, then {answer[:200]!r}")
+                self._blame(
+                    "same_answer", f"{body[:60]!r}: {before[:200]!r}, then {answer[:200]!r}"
+                )
         bids = [bid for seat in told.get("seatbid", ()) for bid in seat["bid"]]
         if not bids and not isinstance(told.get("nbr"), int):
             self._blame("valid_answer", f"neither bid nor reason: {answer[:200]!r}")
         for bid in bids:
             self._check_bid(read(body), told, bid)
 
-    def _check_bid(self, request: dict[str, Any], told: dict[str, Any], bid: dict[str, Any]) -> None:
+    def _check_bid(
+        self, request: dict[str, Any], told: dict[str, Any], bid: dict[str, Any]
+    ) -> None:
         self.bids[bid["id"]] = None
         imp = next((imp for imp in request["imp"] if imp["id"] == bid["impid"]), None)
         cap_cpm = self._world.settings.money.price_cap_micros / 1000

@@ -109,7 +109,7 @@ class Exchange:
         self.offers: dict[str, Offer] = {}
         self.notices: dict[int, Notice] = {}
         self.prices: dict[str, set[int]] = {}
-        self.paid: Callable[[str], None] = str
+        self.paid: Callable[[str], object] = str
         self._open_asks: dict[int, Ask] = {}
         self._open_notices: dict[int, Notice] = {}
         self._to_come = 0
@@ -132,28 +132,34 @@ class Exchange:
                 left -= 1
         self._machine.after(LOOK_S, self._look)
 
-    def ask(self, count: int) -> None:
-        """Send some more requests now."""
-        for _ in range(count):
-            self._send_new()
+    def ask_slowly(self, count: int) -> list[Ask]:
+        """Send some more requests, one after the other, all of them good; return them later."""
+        asked: list[Ask] = []
+        for number in range(count):
+            self._machine.after(number * 0.05, lambda: asked.append(self._send_good(100)))
+        return asked
 
     def _send_new(self) -> None:
-        rng = self._rng
+        if self._rng.random() < self._plan.garbage:
+            self._send_first(self._rng.choice(GARBAGE), 0.0)
+            return
+        ask = self._send_good(self._rng.choice((60, 100, 100, 250, 12)))
+        if self._rng.random() < self._plan.eager:
+            self._send(ask)
+
+    def _send_good(self, tmax_ms: int) -> Ask:
+        request = json.loads(self._rng.choice(traffic()))
+        request["id"] = f"r{self._number + 1}"
+        request["tmax"] = tmax_ms
+        return self._send_first(json.dumps(request).encode(), tmax_ms / 1000)
+
+    def _send_first(self, body: bytes, tmax_s: float) -> Ask:
         self._number += 1
-        number = self._number
-        if rng.random() < self._plan.garbage:
-            body, tmax_s = rng.choice(GARBAGE), 0.1
-        else:
-            request = json.loads(rng.choice(traffic()))
-            request["id"] = f"r{number}"
-            request["tmax"] = rng.choice((60, 100, 100, 250, 12))
-            body, tmax_s = json.dumps(request).encode(), request["tmax"] / 1000
-        now_s = self._machine.clock()
+        number, now_s = self._number, self._machine.clock()
         ask = Ask(number, body, tmax_s, number % len(self._bids), now_s, now_s)
         self.asks[number] = self._open_asks[number] = ask
         self._send(ask)
-        if rng.random() < self._plan.eager:
-            self._send(ask)
+        return ask
 
     def _send(self, ask: Ask) -> None:
         """Send to the next bidder that is connected; without one, look again later."""
@@ -168,11 +174,7 @@ class Exchange:
         self._machine.after(LOOK_S if self.is_waiting else IDLE_S, self._look)
         now_s = self._machine.clock()
         for lane, client in enumerate(self._bids):
-            for reply in client.drain(1_000):
-                self._answered(reply.request_id, reply.body)
-            if client.take_changes() and client.connected:
-                for ask in [each for each in self._open_asks.values() if each.lane == lane]:
-                    client.send(ask.number, ask.body)
+            self._look_at(lane, client)
         for ask in list(self._open_asks.values()):
             if now_s - ask.sent_s >= self._plan.resend_s:
                 self._send(ask)
@@ -183,6 +185,14 @@ class Exchange:
         for notice in list(self._open_notices.values()):
             if now_s - notice.sent_s >= NOTICE_RESEND_S:
                 self._tell(notice)
+
+    def _look_at(self, lane: int, client: Client) -> None:
+        """Take the answers of one bidder; after a new connection ask it everything again."""
+        for reply in client.drain(1_000):
+            self._answered(reply.request_id, reply.body)
+        if client.take_changes() and client.connected:
+            for ask in [each for each in self._open_asks.values() if each.lane == lane]:
+                client.send(ask.number, ask.body)
 
     def _answered(self, number: int, body: bytes) -> None:
         ask = self._open_asks.pop(number, None)

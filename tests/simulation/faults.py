@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from thespian.actors import WakeupMessage, WatchMessage
 
 from supervision import Down, Supervisor
-from supervision.taps import put_on, take_off
+from supervision.taps import ignore_births, put_on, take_off, watch_births
 from tests.simulation.machine import Killed
 from tests.simulation.network import Trouble, owner_of
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from supervision.ref import Ref
     from tests.simulation.machine import Process
     from tests.simulation.world import World
     from transport.wire import FrameKind, Pipe
 
+    T = TypeVar("T")
     End = Callable[[], None] | None
     Kind = Callable[[World, random.Random, float], End]
 
@@ -62,7 +63,7 @@ def light_actors(world: World, *parts: str) -> list[Ref]:
     return sorted(found, key=lambda ref: ref.path)
 
 
-def _one(rng: random.Random, among: list[Any]) -> Any:
+def _one(rng: random.Random, among: Sequence[T]) -> T | None:
     return among[int(rng.random() * len(among))] if among else None
 
 
@@ -106,7 +107,7 @@ def hang_process(world: World, rng: random.Random, for_s: float) -> End:
     if victim is None:
         return None
     victim.hang()
-    return lambda: victim.wake()
+    return victim.wake
 
 
 def slow_process(world: World, rng: random.Random, for_s: float) -> End:
@@ -214,12 +215,12 @@ _DEADLY = (*_DISKS, ("inference@", "inference.batch"))
 
 def die_at_point(world: World, rng: random.Random, for_s: float) -> End:
     """Kill a process where it hurts: in the middle of a commit, a write, a batch."""
-    return _arm(world, rng, _one(rng, list(_DEADLY)), "kill")
+    return _arm(world, rng, rng.choice(_DEADLY), "kill")
 
 
 def disk_full(world: World, rng: random.Random, for_s: float) -> End:
     """Let a disk take nothing more."""
-    return _arm(world, rng, _one(rng, list(_DISKS)), "enospc")
+    return _arm(world, rng, rng.choice(_DISKS), "enospc")
 
 
 def out_of_memory(world: World, rng: random.Random, for_s: float) -> End:
@@ -254,7 +255,9 @@ def kill_actors(world: World, rng: random.Random, for_s: float) -> End:
 
 def kill_money(world: World, rng: random.Random, for_s: float) -> End:
     """Kill an actor that money depends on."""
-    victim = _one(rng, light_actors(world, "budget-manager", "link-ledger", "events", "ledger-feed"))
+    victim = _one(
+        rng, light_actors(world, "budget-manager", "link-ledger", "events", "ledger-feed")
+    )
     if victim is not None:
         victim.cell.kill(victim)
     return None
@@ -269,19 +272,37 @@ def kill_gateway(world: World, rng: random.Random, for_s: float) -> End:
 
 
 def kill_orchestrators(world: World, rng: random.Random, for_s: float) -> End:
-    """Kill every impression that is being decided on, and for a while also each new one."""
-    spoiled = light_actors(world, "/impressions")
+    """Let half of the impressions die: before they start, or at one of their messages."""
+    cells = [process.cell for process in processes(world, "bidder-")]
 
-    def strike() -> None:
-        for ref in spoiled:
-            for child in tuple(ref.children or ()):
-                ref.cell.kill(child)
-        world.machine.touch_all()
+    def spoil(ref: Ref) -> None:
+        if ref.quiet and rng.random() < 0.5:
+            _doom(ref, rng.randint(0, 7))
 
-    strike()
-    for number in range(1, 6):
-        world.machine.after(for_s * number / 5, strike)
-    return None
+    def end() -> None:
+        for cell in cells:
+            ignore_births(cell, spoil)
+
+    for cell in cells:
+        watch_births(cell, spoil)
+    return end
+
+
+def _doom(ref: Ref, after: int) -> None:
+    """Let an actor crash at the message after so many; at none, kill it at once."""
+    left = after
+
+    def tap(receive: Any, message: Any, sender: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OnPurpose(f"at {type(message).__name__}")
+        return receive(message, sender)
+
+    if after:
+        put_on(ref, tap)
+    else:
+        ref.cell.kill(ref)
 
 
 def crash_actor(world: World, rng: random.Random, for_s: float) -> End:
@@ -398,9 +419,13 @@ def lost_mail(world: World, rng: random.Random, for_s: float) -> End:
 # --- the network ---------------------------------------------------------------------------------
 
 
+_ALL: tuple[FrameKind, ...] = ("request", "reply", "published")
+_DIRECTIONS: tuple[tuple[FrameKind, ...], ...] = (_ALL, _ALL, ("request",), ("reply",))
+
+
 def _touches(world: World, rng: random.Random) -> Callable[[Pipe, FrameKind], bool]:
     """Choose connections: all, those of one process, those to one address; and directions."""
-    kinds = _one(rng, [("request", "reply", "published")] * 2 + [("request",), ("reply",)])
+    kinds = rng.choice(_DIRECTIONS)
     pipes = world.machine.network.hub.pipes()
     scope, victim = rng.random(), _one(rng, pipes)
     if scope < 0.3 or victim is None:

@@ -37,7 +37,6 @@ EMPTY = {
     "link-ledger": ("_queue", "_frames"),
     "link-inference": ("_deadlines",),
     "budget-manager": ("_waiting",),
-    "user-profiler": ("_by_user",),
     "ledger": ("_frames",),
 }
 """Tables that hold only what is in hand."""
@@ -95,7 +94,8 @@ class Leftovers:
             if left:
                 self._blame("tables", f"{ref.path} has {len(left)} left in {table}")
         waiters = ref.waiters or {}
-        if len(waiters) > MOST_WAITERS or any(each.actor is not None for each in waiters):
+        alive = any(each.actor is not None for each in waiters)
+        if len(waiters) > MOST_WAITERS or (alive and not self._mail_was_lost()):
             self._blame("tables", f"{len(waiters)} wait for {ref.path}: {list(waiters)[:3]}")
         for peer in getattr(ref.actor, "_peers", ()):
             if len(peer.frames) > MOST_FRAMES or peer.queue:
@@ -103,6 +103,10 @@ class Leftovers:
         wallet = getattr(ref.actor, "_wallet", None)
         if wallet is not None and wallet.held():
             self._blame("leases", f"{ref.path} still holds {sorted(wallet.held())[:3]}")
+
+    def _mail_was_lost(self) -> bool:
+        """Whether a question may have been lost, which leaves its asker waiting without harm."""
+        return any(fault.kind == "lost_mail" for fault in self._world.plan.faults)
 
     def nobody(self) -> None:
         """Blame whatever lives or listens after the node has stopped."""

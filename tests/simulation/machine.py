@@ -15,7 +15,7 @@ import os
 import random
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from config import fault_points
 from supervision import Supervisor, VirtualClock
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from supervision.messages import Reason
+    from supervision.ports import ProcessPort
     from supervision.ref import Ref
     from supervision.specs import ChildSpec
     from tests.simulation.history import History
@@ -100,7 +101,7 @@ class Machine:
         self.wall_offset_s = 0.0
         self.slow_start_s = 0.0
         self.start_share = 1.0
-        self.after_turn: Callable[[str], None] = str
+        self.after_turn: Callable[[str], object] = str
         self.falls = 0
         self.is_watched = True
         self._readings = 0
@@ -257,7 +258,7 @@ class Process:
         self.links = ProcessLinks(self, machine.network)
         self.poller = Poller(machine.network.descriptors)
         self.cell = WatchedCell(self)
-        self.cell.processes = Keeper(self)
+        self.cell.processes = cast("ProcessPort", Keeper(self))
         self._inbox: list[Callable[[], None]] = []
         self._turn_s = 0.0
         self.due_s = NEVER_S
@@ -337,8 +338,8 @@ class Process:
 
     def _news(self, reason: Reason, detail: str) -> Any:
         if self.is_ready:
-            return ChildExited(self, reason, detail)  # type: ignore[arg-type]
-        return ChildFailed(self, reason, detail)  # type: ignore[arg-type]
+            return ChildExited(self, reason, detail)
+        return ChildFailed(self, reason, detail)
 
     def _tell_parent(self, news: Any) -> None:
         parent, supervisor = self.parent, self.supervisor
@@ -400,7 +401,7 @@ class Process:
                     self.is_ready = True
                     self.heard_s = self.machine.clock()
                     self.machine.lives.process_ready(self)
-                    self._send_up(ChildStarted(self, info))  # type: ignore[arg-type]
+                    self._send_up(ChildStarted(self, info))
                 case ChildFailed(reason=reason, detail=detail):
                     self.die(reason, detail)
                 case ChildDeclined():

@@ -28,7 +28,7 @@ _LEASES = """
 """
 _CAMPAIGNS = "SELECT campaign_id, settled_micros, leased_micros, budget_micros FROM campaigns"
 _SETTLEMENTS = """
-    SELECT rowid, key, price_micros, booked_micros, status FROM settlements
+    SELECT rowid, key, campaign_id, price_micros, booked_micros, status FROM settlements
     WHERE rowid > ? ORDER BY rowid
 """
 
@@ -64,6 +64,7 @@ class Money:
         self.commits = 0
         self.settled: dict[str, Settled] = {}
         self._contrary: set[str] = set()
+        self._booked: dict[str, int] = {}
         world.machine.after_turn = self.look
 
     def look(self, name: str) -> None:
@@ -93,8 +94,10 @@ class Money:
     # --- after every commit --------------------------------------------------------------------
 
     def _check(self) -> None:
-        for row in self._ask(_SETTLEMENTS, self._last_row):
-            self._take(*row)
+        for rowid, key, campaign_id, *row in self._ask(_SETTLEMENTS, self._last_row):
+            self._last_row = rowid
+            self._take(key, *row)
+            self._booked[campaign_id] = self._booked.get(campaign_id, 0) + row[1]
         outstanding: dict[str, int] = {}
         leased: dict[str, int] = {}
         for lease_id, campaign_id, micros in self._ask(_LEASES):
@@ -103,14 +106,15 @@ class Money:
         for campaign_id, settled, blocked, budget in self._ask(_CAMPAIGNS):
             if settled + blocked > budget:
                 self._blame("overspent", f"{campaign_id}: {settled} + {blocked} > {budget}")
+            if settled != self._booked.get(campaign_id, 0):
+                self._blame("books", f"{campaign_id}: {settled} is not the sum of its wins")
             if blocked != leased.get(campaign_id, 0):
                 self._blame("leases", f"{campaign_id}: {blocked} is not {leased.get(campaign_id)}")
         self._check_promises(outstanding)
         self._check_wallets(outstanding)
 
-    def _take(self, rowid: int, key: str, price: int, booked: int, status: str) -> None:
-        """Take a new settlement: of a bid that was offered and told won, at a price that was told."""
-        self._last_row = rowid
+    def _take(self, key: str, price: int, booked: int, status: str) -> None:
+        """Take a new settlement: of a bid that was told won, at a price that was told."""
         now_s = self._world.machine.clock()
         self._world.history.note("settled", key, price, booked, status)
         if key in self.settled:
@@ -170,6 +174,12 @@ class Money:
         self._look()
         if key not in self.settled:
             self._blame("durable", f"{key} was confirmed and is not on disk")
+
+    def least_free_micros(self) -> int:
+        """Return what is left of the poorest campaign."""
+        self._look()
+        rows = self._ask(_CAMPAIGNS) if self._file is not None else []
+        return min((budget - settled - leased for _, settled, leased, budget in rows), default=0)
 
     def at_the_end(self) -> None:
         """All windows are over: every win has its settlement, and all leases have come home."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.simulation.plan import plan_of
 from tests.simulation.run import Outcome, simulate
 
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ def story(outcome: Outcome) -> str:
     return "\n".join(
         (
             f"seed {seed} broke a promise: {outcome.rule}",
-            "  replay it:         python -m tests.simulation "
-            f"{seed}{left_out} --trace   (or: pytest tests/simulation --seed {seed})",
+            (
+                "  replay it:         python -m tests.simulation "
+                f"{seed}{left_out} --trace   (or: pytest tests/simulation --seed {seed})"
+            ),
             f"  find the culprits: python -m tests.simulation {seed} --shrink",
             "  faults, by the seconds since the start:",
             *(f"    {fault}" for fault in outcome.plan.faults),
@@ -32,21 +35,20 @@ def story(outcome: Outcome) -> str:
 
 
 def _left_out(outcome: Outcome) -> str:
-    numbers = [fault.number for fault in outcome.plan.faults]
-    gone = sorted(set(range(max(numbers, default=-1) + 1)) - set(numbers))
+    planned = {fault.number for fault in plan_of(outcome.plan.seed).faults}
+    gone = sorted(planned - {fault.number for fault in outcome.plan.faults})
     return f" --without {','.join(map(str, gone))}" if gone else ""
 
 
-def shrink(seed: int) -> Iterator[Outcome]:
+def shrink(whole: Outcome) -> Iterator[Outcome]:
     """Leave out one fault after the other for as long as the same promise breaks.
 
     Yields:
-        Each smaller run that still breaks it; nothing if the seed breaks none.
+        Each smaller run that still breaks it; nothing if ``whole`` breaks none.
     """
-    whole = simulate(seed)
-    left_out: frozenset[int] = frozenset()
-    for fault in reversed(whole.plan.faults):
+    seed, left_out = whole.plan.seed, frozenset[int]()
+    for fault in reversed(whole.plan.faults if whole.rule else ()):
         tried = simulate(seed, without=left_out | {fault.number})
-        if whole.rule and tried.rule == whole.rule:
+        if tried.rule == whole.rule:
             left_out |= {fault.number}
             yield tried

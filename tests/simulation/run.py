@@ -21,6 +21,7 @@ from tests.simulation.leftovers import Leftovers
 from tests.simulation.machine import Livelock
 from tests.simulation.money import Money
 from tests.simulation.plan import STEADY_S, plan_of
+from tests.simulation.records import Records
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
@@ -34,8 +35,10 @@ LOOK_S = 0.5
 KEEP_S = 5.0
 """So long a bidder renews its leases after the last request."""
 STOP_S = 20.0
-FRESH = 6
+FRESH = 12
 """Requests that are sent after everything is well again."""
+ENOUGH_MICROS = 20_000
+"""With so much money left in each campaign there must be bids."""
 
 
 class Outcome(NamedTuple):
@@ -71,6 +74,7 @@ class Run:
         self.money = Money(self.world, self.exchange)
         self.exchange.paid = self.money.confirmed
         self._leftovers = Leftovers(self.world)
+        self._records = Records(self.world)
         self._ends: dict[int, Callable[[], None]] = {}
 
     def go(self) -> None:
@@ -84,9 +88,13 @@ class Run:
             self.exchange.begin(self._plan.faults_s)
             machine.run(self._plan.faults_s + 0.01)
             self._heal()
+            self._wait()
+            self._come_to_rest()
+            self._ask_again()
             self._come_to_rest()
             self._leftovers.look()
             self.money.at_the_end()
+            self._records.check_bids(self.answers.bids)
             self._stop()
         except Livelock as error:
             self._history.blame("livelock", str(error))
@@ -110,22 +118,31 @@ class Run:
         for number in sorted(self._ends):
             self._end(number)
 
-    def _come_to_rest(self) -> None:
-        """Wait until all is answered, ask once more, and let all windows pass."""
-        self._wait("liveness")
-        self.exchange.ask(FRESH)
-        self._wait("liveness")
-        money = self.world.settings.money
-        self.world.machine.run(KEEP_S + 2 * money.lease_s + money.win_window_s + 2.0)
-
-    def _wait(self, rule: str) -> None:
+    def _wait(self) -> None:
+        """Wait until all is answered and confirmed."""
         machine = self.world.machine
         end_s = machine.clock() + PATIENCE_S
         machine.run(LOOK_S)
         while self.exchange.is_waiting and machine.clock() < end_s:
             machine.run(LOOK_S)
         if self.exchange.is_waiting:
-            self._history.blame(rule, f"no answer in {PATIENCE_S} s: {self.exchange.waiting()}")
+            waiting = self.exchange.waiting()
+            self._history.blame("liveness", f"no answer in {PATIENCE_S} s: {waiting}")
+
+    def _come_to_rest(self) -> None:
+        """Let all leases end and all windows pass."""
+        money = self.world.settings.money
+        self.world.machine.run(KEEP_S + 2 * money.lease_s + money.win_window_s + 2.0)
+
+    def _ask_again(self) -> None:
+        """See that the node is as well as ever: all agents answer, and there are bids again."""
+        before = len(self.answers.bids)
+        fresh = self.exchange.ask_slowly(FRESH)
+        self.world.machine.run(FRESH * 0.05)
+        self._wait()
+        self._records.check_live({f"r{ask.number}" for ask in fresh})
+        if self.money.least_free_micros() > ENOUGH_MICROS and len(self.answers.bids) == before:
+            self._history.blame("well_again", f"no bid in {FRESH} requests, and there is money")
 
     def _stop(self) -> None:
         """Stop the whole node politely."""

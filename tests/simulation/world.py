@@ -30,8 +30,7 @@ from config.settings import Settings
 from models.market import MarketSimulator
 from models.profiler.runtime import ProfilerModel
 from models.registry import weights_folder
-from tests.simulation.history import History
-from tests.simulation.lives import Lives
+from tests.simulation.lives import Lives, WatchedCell
 from tests.simulation.machine import Machine, Patience
 from transport.metrics import MemoryMetrics
 
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from supervision import ChildSpec, Ref
+    from tests.simulation.history import History
     from tests.simulation.machine import Process
     from tests.simulation.plan import Plan
 
@@ -91,7 +91,7 @@ def campaign_file() -> Path:
 @cache
 def traffic() -> tuple[str, ...]:
     """Return requests of the sample world, as JSON."""
-    requests = MarketSimulator(3, load_campaigns(), users=60).requests()
+    requests = MarketSimulator(3, load_campaigns(), users=25).requests()
     return tuple(json.dumps(next(requests)) for _ in range(POOL))
 
 
@@ -175,12 +175,12 @@ class World:
         """Note that an actor does not answer, on purpose."""
         self.held[ref] = None
         if ref.path.endswith("/gateway"):
-            ref.cell.process.begins_to_lag()
+            _process_of(ref).begins_to_lag()
 
     def release(self, ref: Ref) -> None:
         """Note that it may answer again."""
         if self.held.pop(ref, self) is None and ref.path.endswith("/gateway"):
-            ref.cell.process.lags_no_more()
+            _process_of(ref).lags_no_more()
 
     def stall(self, ref: Ref) -> Callable[[], None]:
         """Give an actor no turn until what is returned is called; nobody can tell."""
@@ -197,9 +197,14 @@ class World:
                 cell.resume_watch(ref)
                 ref.scheduled = False
                 ref.schedule()
-                cell.process.touch()
+                _process_of(ref).touch()
 
         return wake
+
+
+def _process_of(ref: Ref) -> Process:
+    assert isinstance(ref.cell, WatchedCell)
+    return ref.cell.process
 
 
 def _settings(plan: Plan, folder: Path) -> Settings:
@@ -212,6 +217,7 @@ def _settings(plan: Plan, folder: Path) -> Settings:
                 "campaigns": str(campaign_file()),
             },
             "edge": {"enabled": False},
+            "recorder": {"parquet_s": 2.0 if plan.with_recorder else 1_000.0, "segment_s": 3.0},
             "inference": {"device": "cpu", "max_batch": 64},
             "money": {
                 "lease_s": plan.lease_s,
