@@ -71,7 +71,6 @@ class Lab:
     begun_ts: float = 0.0
     method_ts: float = 0.0
     ended_ts: float = 0.0
-    undo: list[Callable[[], None]] = field(default_factory=list)
     _before: dict[str, Any] = field(default_factory=dict)
     _summary: dict[str, Any] = field(default_factory=dict)
     _money: dict[str, Any] = field(default_factory=dict)
@@ -123,8 +122,6 @@ class Lab:
         """Stop playing and looking, whatever happened."""
         self.exchange.abandon()
         self.watcher.close()
-        for step in reversed(self.undo):
-            step()
 
     # -- doing
 
