@@ -3,8 +3,12 @@
 A node of its own serves flat out, looked at and not looked at in turns (quiet, looked at, looked
 at, quiet), so that the moods of a shared machine fall on both alike. Each way of looking is the
 real command in a process of its own, as people use it. Two numbers are told, with 95 % intervals
-over the blocks: the throughput lost, with client, node and looker sharing the machine; and the
-processor time that the node itself spends more on a request, which no neighbour can blur as much.
+over the blocks:
+
+* the throughput lost, with client, node and looker sharing the machine; neighbours blur it;
+* the processor time that looking takes, of node and looker together, as a share of the machine: the
+  most that can be lost where every core is busy. It is measured on the node at rest, where it
+  stands out; a trace alone has little to do there.
 
 The last line is what is paid always: five heartbeats a second, each of which carries a snapshot of
 the process for those who may look; the other side is a node with one heartbeat in five seconds.
@@ -45,54 +49,51 @@ from transport.control import ControlClient
 from transport.errors import ControlError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from transport.frames import ClientLink
 
 ROOT = Path(__file__).resolve().parents[1]
 TRACED = "user-profiler"
 TRACED_MESSAGES = 100
+TRACE_POLL_S = 0.3
 PATIENCE_S = 30.0
 SETTLE_S = 1.0
+CALM_S = 0.5
+"""What was under way when the load ended is done by then."""
 LAST_WORDS = 2_000
 WINDOW_SIZE = (45, 160)
 OFTEN = ("supervision.hang_s=20",)
 RARE = ("supervision.heartbeat_s=5", *OFTEN)
 RESAMPLES = 4_000
-QUIET = "nobody looks"
 SNAPSHOTS = "heartbeats with snapshots, 5 a second"
-
-
-class Part(NamedTuple):
-    """One measurement: answers a second, node's processor time a request, looker's share."""
-
-    rate: float
-    node_us: float
-    looker_cores: float = 0.0
 
 
 @dataclass(frozen=True)
 class Served:
-    """A node under load: the way to its bidders, and its processes."""
+    """A node that can be put under load: the way to its bidders, and its processes."""
 
     node: OwnNode
     links: list[ClientLink]
     family: list[psutil.Process]
     traffic: Traffic
 
-    def part(self, options: argparse.Namespace, looker: psutil.Process | None = None) -> Part:
-        """Serve flat out for a while."""
-        before_s, looked_s = cpu_s(self.family), cpu_s([looker] if looker else [])
-        started_s = time.perf_counter()
+    def rate(self, options: argparse.Namespace) -> float:
+        """Serve flat out for a while; return the answers a second."""
         phase = closed_loop(self.links[0], self.traffic, options.seconds, options.window)
-        took_s = time.perf_counter() - started_s
         if not all(process.is_running() for process in self.family):
             sys.exit(f"a process of the node died: {self.node.ask('dead')['dead'][-1]}")
-        spent_s = cpu_s(self.family) - before_s
-        looker_s = cpu_s([looker] if looker else []) - looked_s
         if phase.unanswered or not phase.answered:
             sys.exit(f"{phase.unanswered} requests were not answered")
-        return Part(phase.rate, 1e6 * spent_s / phase.answered, looker_s / took_s)
+        return phase.rate
+
+    def rest(self, options: argparse.Namespace, *lookers: psutil.Process) -> float:
+        """Serve nobody for a while; return the cores used, those of lookers too."""
+        everybody = [*self.family, *lookers]
+        threading.Event().wait(CALM_S)
+        before_s, started_s = cpu_s(everybody), time.perf_counter()
+        threading.Event().wait(options.seconds)
+        return (cpu_s(everybody) - before_s) / (time.perf_counter() - started_s)
 
 
 def cpu_s(processes: Sequence[psutil.Process]) -> float:
@@ -177,7 +178,7 @@ def trace_for_ever(control_socket: Path) -> None:
         with contextlib.suppress(ControlError):  # too busy this time
             page = client.call("trace", 5.0, name=TRACED, limit=TRACED_MESSAGES, for_s=1.0)
             while page["active"]:
-                threading.Event().wait(0.1)
+                threading.Event().wait(TRACE_POLL_S)
                 page = client.call("trace", 5.0, name=TRACED, since=page["next"])
             print(number, page["next"], flush=True)
         due_s = max(due_s + 1.0, time.monotonic())
@@ -187,80 +188,53 @@ def trace_for_ever(control_socket: Path) -> None:
 # --- measuring --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Block:
-    """Quiet, looked at, looked at, quiet; added up."""
+class Block(NamedTuple):
+    """Quiet, looked at, looked at, quiet: the share of throughput lost, the cores used more."""
 
-    quiet: tuple[Part, Part]
-    looked: tuple[Part, Part]
-
-    def lost(self) -> float:
-        """Return the share of the throughput that is lost."""
-        return 1.0 - _total(self.looked, "rate") / _total(self.quiet, "rate")
-
-    def dearer(self) -> float:
-        """Return by how much more processor time the node spends on a request, as a share."""
-        return _total(self.looked, "node_us") / _total(self.quiet, "node_us") - 1.0
+    lost: float
+    cores: float
 
 
-def _total(parts: Sequence[Part], name: str) -> float:
-    return float(sum(getattr(part, name) for part in parts))
-
-
-def block_of(quiet: Callable[[], Part], looked: Callable[[], tuple[Part, Part]]) -> Block:
-    """Measure one block."""
-    first = quiet()
-    both = looked()
-    return Block((first, quiet()), both)
+def block_of(
+    options: argparse.Namespace, quiet: Served, looked: Served, command: list[str] | None
+) -> Block:
+    """Measure one block; the rates that were seen are told on stderr."""
+    before, at_rest = quiet.rate(options), quiet.rest(options)
+    with looking(command) if command else contextlib.nullcontext() as looker:
+        during = [looked.rate(options), looked.rate(options)]
+        cores = looked.rest(options, *([looker] if looker else []))
+    without = [before, quiet.rate(options)]
+    at_rest = (at_rest + quiet.rest(options)) / 2
+    print(".", end="", flush=True, file=sys.stderr)
+    return Block(1.0 - sum(during) / sum(without), cores - at_rest)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Take all measurements and return them as JSON-able data."""
     found: dict[str, list[Block]] = {}
     with serving(options.seed, *OFTEN) as often, serving(options.seed, *RARE) as rare:
-        for served in (often, rare):
-            served.part(options)  # known users, warm caches
-
-        def looked(command: list[str]) -> tuple[Part, Part]:
-            with looking(command) as looker:
-                return often.part(options, looker), often.part(options, looker)
-
+        rare.rate(options)  # known users, warm caches
+        rates = [often.rate(options) for _ in range(3)]
         for _ in range(options.rounds):
             for name, command in commands(often.node).items():
-                block = block_of(lambda: often.part(options), lambda c=command: looked(c))  # type: ignore[misc]
-                found.setdefault(name, []).append(block)
-            pair = lambda: (often.part(options), often.part(options))  # noqa: E731
-            block = block_of(lambda: rare.part(options), pair)
-            found.setdefault(SNAPSHOTS, []).append(block)
-    return report(options, found)
-
-
-def report(options: argparse.Namespace, found: dict[str, list[Block]]) -> dict[str, Any]:
-    """Sum the blocks up."""
-    quiet = [part for name, each in found.items() if name != SNAPSHOTS for part in _quiet(each)]
+                found.setdefault(name, []).append(block_of(options, often, often, command))
+            found.setdefault(SNAPSHOTS, []).append(block_of(options, rare, often, None))
     return {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
         "rounds": options.rounds,
         "seconds": options.seconds,
         "window": options.window,
-        "quiet_per_s": round(statistics.median(part.rate for part in quiet)),
-        "quiet_node_us": round(statistics.median(part.node_us for part in quiet), 1),
-        "looking": {name: _summary(blocks) for name, blocks in found.items()},
+        "quiet_per_s": round(statistics.median(rates)),
+        "looking": {name: summary(blocks) for name, blocks in found.items()},
     }
 
 
-def _quiet(blocks: Sequence[Block]) -> Iterator[Part]:
-    for block in blocks:
-        yield from block.quiet
-
-
-def _summary(blocks: Sequence[Block]) -> dict[str, Any]:
-    looked = [part for block in blocks for part in block.looked]
+def summary(blocks: Sequence[Block]) -> dict[str, Any]:
+    """Sum the blocks of one way of looking up."""
+    machine = os.cpu_count() or 1
     return {
-        "per_s": round(statistics.median(part.rate for part in looked)),
-        "lost_throughput": interval([block.lost() for block in blocks]),
-        "dearer_request": interval([block.dearer() for block in blocks]),
-        "looker_cores": round(statistics.fmean(part.looker_cores for part in looked), 4),
+        "lost_throughput": interval([block.lost for block in blocks]),
+        "share_of_machine": interval([block.cores / machine for block in blocks]),
     }
 
 
@@ -283,30 +257,25 @@ def print_report(found: dict[str, Any]) -> None:
     machine = found["machine"]
     print(
         f"{machine['cores']} cores, Python {machine['python']}, {found['rounds']} blocks of "
-        f"4 x {found['seconds']:g} s each, {found['window']} requests in flight"
+        f"6 x {found['seconds']:g} s each, {found['window']} requests in flight; "
+        f"nobody looks: {found['quiet_per_s']:,} requests/s"
     )
-    print(
-        f"{QUIET}: {found['quiet_per_s']:,} requests/s, {found['quiet_node_us']:.0f} us of the node"
-    )
-    print(f"  {'':<40}{'lost throughput':>26}{'node, a request':>26}{'looker':>10}")
+    print(f"  {'':<40}{'lost throughput':>26}{'share of the machine':>28}")
     for name, told in found["looking"].items():
-        cores = f"{told['looker_cores']:.1%}" if name != SNAPSHOTS else ""
-        print(
-            f"  {name:<40}{_shown(told['lost_throughput']):>26}"
-            f"{_shown(told['dearer_request']):>26}{cores:>10}"
-        )
+        lost, share = _shown(told["lost_throughput"]), _shown(told["share_of_machine"])
+        print(f"  {name:<40}{lost:>26}{share:>28}")
 
 
 def _shown(told: dict[str, float]) -> str:
-    return f"{told['median']:+.1%} ({told['low']:+.1%} .. {told['high']:+.1%})"
+    return f"{told['median']:+.2%} ({told['low']:+.2%} .. {told['high']:+.2%})"
 
 
 def main() -> None:
     """Parse the options and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trace", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--rounds", type=int, default=6, help="blocks of each way of looking")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of one measurement")
+    parser.add_argument("--rounds", type=int, default=4, help="blocks of each way of looking")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
     parser.add_argument("--window", type=int, default=48, help="requests in flight")
     parser.add_argument("--seed", type=int, default=1, help="of the sample world")
     parser.add_argument("--json", type=Path, help="write the measurements here too")
