@@ -38,6 +38,8 @@ CASES = SHARED / "conformance.yaml"
 TRACES = SHARED / "golden_traces.jsonl"
 PLACEMENTS = ("light", "process")
 SAMPLE = 40
+SEEDS = {False: 12, True: 300}
+"""How many random programs are tried, by whether the run soaks."""
 SAMPLE_SEED = 27
 OUTCOMES = ("passed", "failed", "skipped")
 
@@ -89,6 +91,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cases = read_cases(path) if path is not None and path.is_file() else []
         everywhere = {name: [(case["id"], case) for case in cases] for name in PLACEMENTS}
         metafunc.parametrize(("placement", "case"), params(everywhere, path, config))
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", seeds(config))
     if "own" in metafunc.fixturenames:
         cases = read_cases(OWN) if given == (None, None) else []
         everywhere = {name: [(case["id"], case) for case in cases] for name in PLACEMENTS}
@@ -101,6 +105,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(
             ("placement", "trace"), params({"light": by_id, "process": some}, path, config)
         )
+
+
+def seeds(config: pytest.Config) -> list[Any]:
+    """Return the seeds of random programs: a few, or with ``--soak`` many."""
+    given = (config.getoption(f"--{name}", default=None) for name in ("cases", "traces"))
+    only = config.getoption("--placement", default=None)
+    if only == "light" or any(given):
+        return [pytest.param(0, id="none", marks=pytest.mark.skip(reason="not asked for"))]
+    marks = (pytest.mark.integration, pytest.mark.slow)
+    return [pytest.param(seed, marks=marks) for seed in range(SEEDS[soaks(config)])]
 
 
 def sample(values: list[Any]) -> list[Any]:

@@ -161,9 +161,12 @@ class ProcessWorld(World):
         quiet_so_far_ms = (self.clock() - self._quiet_since_s) * 1000
         if quiet_so_far_ms < min(quiet_ms, STILL_MS):
             return False  # to ask more often would only keep them from working
+        seen = len(self._chronicle.entries)
         rest = self._rest()
-        if rest == "busy":
+        self._refresh()
+        if rest == "busy" or len(self._chronicle.entries) > seen:  # what was asked is out of date
             self._quiet_since_s = self.clock()
+            return False
         return rest == "still" or (rest == "waits" and quiet_so_far_ms >= quiet_ms)
 
     def _rest(self) -> str:
