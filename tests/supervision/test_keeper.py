@@ -161,10 +161,10 @@ def test_a_dynamic_child_is_told_its_own_arguments(world: World) -> None:
 
 def test_a_handle_knows_when_the_end_has_been_told_and_holds_nothing_then(world: World) -> None:
     record, sleeper = world.started()
-    assert not record.ended
+    had_ended = record.ended
     sleeper.program.kill()
     world.die(sleeper)
-    assert record.ended
+    assert (had_ended, record.ended) == (False, True)
     assert record.process is None
 
 

@@ -149,7 +149,7 @@ def test_marks_only_pass_over_lines_that_are_not_wanted_and_the_search_goes_back
     assert old_generation(path).exists()
 
     def is_rare(event: dict[str, Any]) -> bool:
-        return event["kind"] == "rare"
+        return bool(event["kind"] == "rare")
 
     plainly = read_last(path, 2, is_rare)
     assert numbers(plainly.events) == [60, 90]
