@@ -207,8 +207,11 @@ def test_a_node_does_not_start_with_a_spoilt_model_and_says_which(
     file = copy / "selector" / "weights.safetensors"
     file.write_bytes(file.read_bytes()[:-1])
     node = Node(tmp_path)
+    places = {"gateway.port": node.port, "gateway.event_port": node.event_port}
+    changes = {**places, "edge.port": node.http_port, "models.weights": copy}
+    options = [word for name, value in changes.items() for word in ("--set", f"{name}={value}")]
     try:
-        done = node.run("up", "--set", f"models.weights={copy}", limit_s=60.0)
+        done = node.run("up", *options, limit_s=60.0)
     finally:
         node.destroy()
     assert done.returncode == 1
