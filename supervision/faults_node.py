@@ -12,12 +12,12 @@ import select
 import signal
 from dataclasses import asdict, dataclass
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from supervision.errors import FaultRefusedError
 from supervision.faults import report_of
 from supervision.faults_catalog import read_request
+from supervision.procfs import descends
 from transport.errors import ControlError
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     Args = dict[str, Any]
 
 SIGNALS = {"STOP": signal.SIGSTOP, "KILL": signal.SIGKILL, "TERM": signal.SIGTERM}
-DEEPEST = 64
 
 
 class Tree(Protocol):
@@ -163,7 +162,7 @@ class NodeFaults:
             pidfd = os.pidfd_open(pid)
         except OSError as error:
             raise FaultRefusedError(f"{name} has just ended; try again later") from error
-        if not descends_from(pid, os.getpid()):  # looked at after it was held, so it stays true
+        if not descends(pid, os.getpid()):  # looked at after it was held, so it stays true
             os.close(pidfd)
             raise FaultRefusedError(f"process {pid} of {name} is none of this node's any more")
         ends_s = self._clock() + request.ttl_s
@@ -237,18 +236,3 @@ def _check_target(request: FaultRequest, target: Args) -> None:
 
 def _is_dead(pidfd: int) -> bool:
     return bool(select.select([pidfd], [], [], 0)[0])
-
-
-def descends_from(pid: int, ancestor: int) -> bool:
-    """Tell whether process ``pid`` is a child, grandchild or so on of ``ancestor``."""
-    for _ in range(DEEPEST):
-        try:
-            # After the name, which may hold anything, up to the last bracket: state, parent, …
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
-            return False
-        if pid == ancestor:
-            return True
-        if pid <= 1:
-            return False
-    return False

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from supervision import VirtualClock
-from supervision.faults_node import NodeFaults, descends_from
+from supervision.faults_node import NodeFaults
+from supervision.procfs import descends
 from tests.integration.waiting import eventually
 from transport.errors import ControlError
 
@@ -215,9 +216,9 @@ def test_only_descendants_get_signals() -> None:
     world = World(os.getpid())
     with pytest.raises(ControlError, match="none of this node's"):
         world.fault("foreign", "signal", signal="KILL")
-    assert descends_from(os.getpid(), os.getppid())
-    assert not descends_from(os.getppid(), os.getpid())
-    assert not descends_from(2**22 - 1, os.getpid())
+    assert descends(os.getpid(), os.getppid())
+    assert not descends(os.getppid(), os.getpid())
+    assert not descends(2**22 - 1, os.getpid())
 
 
 @pytest.mark.parametrize(
