@@ -13,13 +13,14 @@ FIRST_SEED ?= 1000
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install demo test soak check format bench chaos clean
+.PHONY: help install demo test soak mutants check format bench chaos clean
 
 help:
 	@echo "make install   make .venv with everything; does nothing when it is up to date"
 	@echo "make demo      install, start a node, play traffic, print decisions and the tree"
 	@echo "make test      install and run all tests (ARGS='-k name' for some)"
 	@echo "make soak      SEEDS=5000 runs of the simulation, all of conformance, long random programs"
+	@echo "make mutants   plant faults in a copy of the runtime; each must be noticed (ARGS=NAME for one)"
 	@echo "make check     formatting, lint, types, layers"
 	@echo "make format    format the code"
 	@echo "make bench     benchmarks of the runtime and of the whole path"
@@ -50,6 +51,9 @@ test: install
 soak: install
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST_SEED)
 	@BIDWRIGHT_SOAK=1 $(BIN)/python -m pytest tests/conformance tests/supervision $(ARGS)
+
+mutants: install
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 check: install
 	$(BIN)/ruff format --check .

@@ -69,15 +69,18 @@ class Row:
 
 @dataclass(eq=False)
 class Sup:
-    """A supervisor: its flags, its list of children, and what it has still to look at."""
+    """A supervisor: its flags, its list of children, and what it has still to look at.
+
+    Attributes:
+        waiting: Deaths (bodies) and restarts to be tried again (rows), in order of arrival.
+    """
 
     path: str
     flags: Words
     template: Words | None = None
     rows: list[Row] = field(default_factory=list)
     restarts: list[int] = field(default_factory=list)
-    deaths: list[Body] = field(default_factory=list)
-    retries: list[Row] = field(default_factory=list)
+    waiting: list[Body | Row] = field(default_factory=list)
     body: Body | None = None
     alive: bool = True
     suspended: bool = False
@@ -213,7 +216,7 @@ class Mechanism:
         body.reason = reason
         self.events.append(f"exit {body.label} {reason}")
         if body.row is not None:
-            body.row.sup.deaths.append(body)
+            body.row.sup.waiting.append(body)
 
     def _stop(self, row: Row) -> None:
         """Stop a running child as its specification says; report it if it ends otherwise."""
@@ -221,7 +224,7 @@ class Mechanism:
         assert body is not None
         if body.alive:
             self._end_body(row, body)
-        row.sup.deaths.remove(body)
+        row.sup.waiting.remove(body)
         if not self._ended_as_it_should(row, body.reason):
             self._report("shutdown_error", body.reason, row)
         self._down(row)
@@ -286,7 +289,7 @@ class Mechanism:
             assert sup.template is not None
             self.reports.append(("shutdown_error", reason, sup.template["id"], number))
         sup.rows.clear()
-        sup.deaths.clear()
+        sup.waiting.clear()
 
     def _terminate(self, sup: Sup, reason: str) -> None:
         self._stop_all(sup)
@@ -316,14 +319,13 @@ class Mechanism:
     # -- restarting -----------------------------------------------------------------------------
 
     def _work_off(self, sup: Sup) -> None:
-        """Look at deaths in order, then at what is to be tried again, until nothing is left."""
-        while sup.alive and not sup.suspended and (sup.deaths or sup.retries):
-            if sup.deaths:
-                self._look_at_death(sup, sup.deaths.pop(0))
-                continue
-            row = sup.retries.pop(0)
-            if row in sup.rows and row.state == "restarting":
-                self._restart(sup, row)
+        """Look, in order of arrival, at deaths and at what is to be tried again."""
+        while sup.alive and not sup.suspended and sup.waiting:
+            next_one = sup.waiting.pop(0)
+            if isinstance(next_one, Body):
+                self._look_at_death(sup, next_one)
+            elif next_one in sup.rows and next_one.state == "restarting":
+                self._restart(sup, next_one)
         above = sup.body.row.sup if sup.body is not None and sup.body.row is not None else None
         if above is not None and not sup.alive:
             self._work_off(above)
@@ -357,7 +359,10 @@ class Mechanism:
         return len([at_s for at_s in sup.restarts if now_s - at_s <= sup.flag("period")])
 
     def _restart(self, sup: Sup, row: Row) -> None:
-        sup.restarts.append(int(self.now_ms // 1000))
+        now_s = int(self.now_ms // 1000)
+        # What is past its period is forgotten now, whatever the period becomes later.
+        sup.restarts = [at_s for at_s in sup.restarts if now_s - at_s <= sup.flag("period")]
+        sup.restarts.append(now_s)
         if self._recent_restarts(sup) > sup.flag("intensity"):
             self._report("shutdown", "reached_max_restart_intensity", row)
             self._down(row)
@@ -377,7 +382,7 @@ class Mechanism:
             if kind == "failed":
                 self._report("start_error", why, other)
                 other.state = "restarting"
-                sup.retries.append(other)
+                sup.waiting.append(other)
                 return
 
     @staticmethod
