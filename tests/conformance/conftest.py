@@ -25,7 +25,7 @@ from tests.conformance.processes import ProcessWorld
 from tests.conformance.theatre import Theatre
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from _pytest.terminal import TerminalReporter
 
@@ -41,6 +41,7 @@ SAMPLE = 40
 SEEDS = {False: 12, True: 300}
 """How many random programs are tried, by whether the run soaks."""
 SAMPLE_SEED = 27
+ON_PROCESSES = (pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180))
 OUTCOMES = ("passed", "failed", "skipped")
 
 
@@ -113,8 +114,7 @@ def seeds(config: pytest.Config) -> list[Any]:
     only = config.getoption("--placement", default=None)
     if only == "light" or any(given):
         return [pytest.param(0, id="none", marks=pytest.mark.skip(reason="not asked for"))]
-    marks = (pytest.mark.integration, pytest.mark.slow)
-    return [pytest.param(seed, marks=marks) for seed in range(SEEDS[soaks(config)])]
+    return [pytest.param(seed, marks=ON_PROCESSES) for seed in range(SEEDS[soaks(config)])]
 
 
 def sample(values: list[Any]) -> list[Any]:
@@ -126,7 +126,7 @@ def params(
 ) -> list[Any]:
     """Make the parameters of all placements asked for, or one that is skipped and says why."""
     only = config.getoption("--placement", default=None)
-    marks = {"light": (), "process": (pytest.mark.integration, pytest.mark.slow)}
+    marks = {"light": (), "process": ON_PROCESSES}
     made = [
         pytest.param(placement, value, id=f"{name}-{placement}", marks=marks[placement])
         for placement in PLACEMENTS
@@ -150,11 +150,19 @@ def theatre() -> Iterator[Theatre]:
 
 
 @pytest.fixture
-def world(request: pytest.FixtureRequest, placement: str) -> Iterator[World]:
+def make_world(request: pytest.FixtureRequest, placement: str) -> Callable[[], World]:
+    """How a world of the placement is made; whoever makes one closes it."""
     params = request.node.callspec.params
     request.node.user_properties.append(("conformance", (placement, kind_of(params))))
-    make = LightWorld if placement == "light" else stage_of(request)
-    with closing(make()) as world:
+    if placement == "light":
+        return LightWorld
+    theatre = request.getfixturevalue("theatre")
+    return lambda: ProcessWorld(theatre)
+
+
+@pytest.fixture
+def world(make_world: Callable[[], World]) -> Iterator[World]:
+    with closing(make_world()) as world:
         yield world
 
 
@@ -162,11 +170,6 @@ def kind_of(params: dict[str, Any]) -> str:
     if "case" in params:
         return f"cases, {params['case'].get('level', 'core')}"
     return "our own cases" if "own" in params else "recorded runs"
-
-
-def stage_of(request: pytest.FixtureRequest) -> Any:
-    theatre = request.getfixturevalue("theatre")
-    return lambda: ProcessWorld(theatre)
 
 
 # -- the counts ------------------------------------------------------------------------------------

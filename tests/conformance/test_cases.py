@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conformance.expectations import check
+from tests.conformance.expectations import TooSlowError, check
 from tests.conformance.words import children_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conformance.world import World
+
+TRIES = 3
 
 
 def why_not(case: dict[str, Any]) -> str | None:
@@ -30,14 +36,28 @@ def play(world: World, case: dict[str, Any]) -> None:
         check(world, step, partial(world.perform, step), where)
 
 
-def test_a_supervisor_does_what_otp_did(case: dict[str, Any], world: World) -> None:
-    try:
+def play_in_time(make_world: Callable[[], World], case: dict[str, Any]) -> None:
+    """Play a case, again if it only took too long: the machine may be busy, a fault stays."""
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(TooSlowError), closing(make_world()) as world:
+            play(world, case)
+            return
+    with closing(make_world()) as world:
         play(world, case)
+
+
+def test_a_supervisor_does_what_otp_did(
+    case: dict[str, Any], make_world: Callable[[], World]
+) -> None:
+    try:
+        play_in_time(make_world, case)
     except AssertionError:
         if (reason := why_not(case)) is None:
             raise
         pytest.skip(f"{case['id']}: {reason}")
 
 
-def test_every_word_of_the_vocabulary_is_understood(own: dict[str, Any], world: World) -> None:
-    play(world, own)
+def test_every_word_of_the_vocabulary_is_understood(
+    own: dict[str, Any], make_world: Callable[[], World]
+) -> None:
+    play_in_time(make_world, own)
