@@ -37,7 +37,7 @@ class Body:
     def __init__(self, child: Child, handle: Handle, since_s: float) -> None:
         self.key = child.key
         self.incarnation = child.incarnation
-        self.spec = child.spec
+        self.spec = child.spec.once_started()
         self.handle = handle
         self.since_s = since_s
         self.deadline: Timer | None = None

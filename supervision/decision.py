@@ -209,7 +209,7 @@ class Draft:
         match news:
             case Launched():
                 restarts = child.restarts + (task.purpose == "restart")
-                self.put(replace(child, state="running", restarts=restarts))
+                self.put(replace(_kept(child), state="running", restarts=restarts))
                 self.answer(task.caller, ("started", child.key, child.incarnation, news.info))
             case Declined():
                 self.drop(child)
@@ -319,6 +319,13 @@ class Draft:
         stops = [StopTask(tuple(keys))] if at_once else [StopTask((key,)) for key in keys]
         self.change(agenda=None, ending=True)
         self.add(*stops, End(reason))
+
+
+def _kept(child: Child) -> Child:
+    """Return what is kept of a child that runs: its arguments only if it may be started again."""
+    if child.spec.restart != "temporary":
+        return child
+    return replace(child, spec=child.spec.once_started(), args=())
 
 
 def is_expected(spec: ChildSpec, reason: Reason) -> bool:

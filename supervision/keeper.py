@@ -169,7 +169,7 @@ class Keeper(LightActor):
             process=process,
             address=address,
             supervisor=supervisor,
-            spec=spec,
+            spec=spec.once_started(),
             path=path,
             heard_s=self.cell.clock(),
         )

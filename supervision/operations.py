@@ -156,8 +156,13 @@ def _check_kind(draft: Draft, flags: SupervisorFlags) -> None:
 
 
 def _change_template(draft: Draft, template: ChildSpec) -> None:
-    children = draft.state.children.items()
-    changed = Map({key: replace(child, spec=template) for key, child in children})
+    """Children get the new template, but for the temporary: they live out the life they have."""
+    changed = Map(
+        {
+            key: child if child.spec.restart == "temporary" else replace(child, spec=template)
+            for key, child in draft.state.children.items()
+        }
+    )
     draft.change(template=template, children=changed)
 
 

@@ -6,7 +6,7 @@ The vocabulary and the defaults are those of Erlang/OTP's ``supervisor`` (stdlib
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from supervision.errors import SpecError, StartError
@@ -72,6 +72,12 @@ class ChildSpec:
     role: str | None = None
     mailbox_limit: int = 4096
     linger_s: float = 0.0
+
+    def once_started(self) -> ChildSpec:
+        """Return what is to be kept of it: of one that is never started again, no arguments."""
+        return (
+            self if self.restart != "temporary" else replace(self, start=Start(self.start.factory))
+        )
 
     def as_offender(self, incarnation: int, pid: int | None, count: int = 1) -> dict[str, Any]:
         """Describe the child, or the first of ``count`` children, for a report: plain data."""

@@ -215,6 +215,14 @@ DECISION_FAULTS = (
         "            if False:",
     ),
     Fault(
+        "arguments_of_temporary_children_are_kept",
+        "decision.py",
+        "replace(_kept(child), state=",
+        "replace(child, state=",
+        SCALE,
+        otp="OTP-16804 (3.13.1): start arguments of temporary children were kept",
+    ),
+    Fault(
         "one_death_sorts_all_siblings",
         "decision.py",
         "siblings = self.state.in_order() if is_group else [child]",
@@ -366,7 +374,7 @@ SHELL_FAULTS = (
         "            self.starts.pop(event.key, None)\n",
         "",
         SHELL,
-        otp="OTP-16804 (3.13.1): memory that grew with temporary children",
+        otp="OTP-16804 (3.13.1): memory grew with temporary children",
     ),
     Fault(
         "a_fast_child_that_is_stopped_is_never_missed",

@@ -319,6 +319,20 @@ def test_changed_specs_keep_who_runs_add_the_new_stopped_and_keep_the_unmentione
     assert shell.state.flags is flags
 
 
+def test_a_temporary_dynamic_child_lives_out_its_life_when_the_template_changes() -> None:
+    flags = SupervisorFlags("simple_one_for_one", intensity=9)
+    shell = Shell(flags, [spec("w", "temporary")])
+    shell.ask("start_child", "argument")
+    assert shell.ask("change_specs", flags, [spec("w", "permanent")]) == "ok"
+    (child,) = shell.state.in_order()
+    assert (child.spec.restart, child.args) == ("temporary", ())
+    shell.die(child.key, "killed")
+    assert not shell.state.children
+    shell.ask("start_child", "argument")
+    (child,) = shell.state.in_order()
+    assert (child.spec.restart, child.args) == ("permanent", ("argument",))
+
+
 def test_a_child_added_after_a_change_is_the_last_in_order() -> None:
     shell = Shell(SupervisorFlags(), [spec("a")])
     shell.ask("change_specs", SupervisorFlags(), [spec(name) for name in "bcdefgh"])
