@@ -92,7 +92,7 @@ class Served:
         everybody = [*self.family, *lookers]
         threading.Event().wait(CALM_S)
         before_s, started_s = cpu_s(everybody), time.perf_counter()
-        threading.Event().wait(options.seconds)
+        threading.Event().wait(options.rest)
         return (cpu_s(everybody) - before_s) / (time.perf_counter() - started_s)
 
 
@@ -223,6 +223,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
         "rounds": options.rounds,
         "seconds": options.seconds,
+        "rest_s": options.rest,
         "window": options.window,
         "quiet_per_s": round(statistics.median(rates)),
         "looking": {name: summary(blocks) for name, blocks in found.items()},
@@ -257,7 +258,8 @@ def print_report(found: dict[str, Any]) -> None:
     machine = found["machine"]
     print(
         f"{machine['cores']} cores, Python {machine['python']}, {found['rounds']} blocks of "
-        f"6 x {found['seconds']:g} s each, {found['window']} requests in flight; "
+        f"4 x {found['seconds']:g} s under load and 3 x {found['rest_s']:g} s at rest, "
+        f"{found['window']} requests in flight; "
         f"nobody looks: {found['quiet_per_s']:,} requests/s"
     )
     print(f"  {'':<40}{'lost throughput':>26}{'share of the machine':>28}")
@@ -276,6 +278,7 @@ def main() -> None:
     parser.add_argument("--trace", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=4, help="blocks of each way of looking")
     parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
+    parser.add_argument("--rest", type=float, default=5.0, help="seconds of one look at rest")
     parser.add_argument("--window", type=int, default=48, help="requests in flight")
     parser.add_argument("--seed", type=int, default=1, help="of the sample world")
     parser.add_argument("--json", type=Path, help="write the measurements here too")

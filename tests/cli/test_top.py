@@ -143,7 +143,7 @@ class Screen:
         await self.pilot.pause()
 
 
-def played(data_dir: Path, script: Script, size: tuple[int, int] = (160, 40)) -> None:
+def played(data_dir: Path, script: Script, size: tuple[int, int] = (150, 24)) -> None:
     async def play() -> None:
         app = Top(Line(data_dir).ask, Clock(), interval_s=3600.0)
         async with app.run_test(size=size) as pilot:
