@@ -403,7 +403,7 @@ def in_order(seen: Any, wanted: Any, *, dynamic: bool) -> tuple[Any, Any]:
 @pytest.mark.timeout(3600 if SOAK else 60)
 def test_random_programs_go_as_the_reference_model_says() -> None:
     effort = settings(
-        max_examples=1000 * SOAK or 100,
+        max_examples=1000 * SOAK or 60,
         derandomize=not SOAK,
         stateful_step_count=25,
         suppress_health_check=list(HealthCheck),
