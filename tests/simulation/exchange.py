@@ -110,6 +110,7 @@ class Exchange:
         self.notices: dict[int, Notice] = {}
         self.prices: dict[str, set[int]] = {}
         self.paid: Callable[[str], object] = str
+        self._forged: set[int] = set()
         self._open_asks: dict[int, Ask] = {}
         self._open_notices: dict[int, Notice] = {}
         self._to_come = 0
@@ -169,6 +170,9 @@ class Exchange:
             if self._bids[ask.lane].send(ask.number, ask.body):
                 return
 
+    def _send_there(self, ask: Ask) -> None:
+        self._bids[ask.lane].send(ask.number, ask.body)
+
     def _look(self) -> None:
         """Take answers and confirmations; send again what has none."""
         self._machine.after(LOOK_S if self.is_waiting else IDLE_S, self._look)
@@ -200,6 +204,8 @@ class Exchange:
             return  # answered already: this is the answer to another sending
         ask.answer = read(body)
         ask.answered_s = self._machine.clock()
+        if self._rng.random() < self._plan.eager:  # its answer was lost on the way
+            self._machine.after(0.5 * self._rng.random(), lambda: self._send_there(ask))
         in_time = ask.answered_s - ask.sent_s <= ask.tmax_s and ask.sent_s == ask.first_s
         for seat in ask.answer.get("seatbid", ()):
             for bid in seat["bid"]:
@@ -263,6 +269,16 @@ class Exchange:
             offer.is_open = False
         self.notices[notice.number] = self._open_notices[notice.number] = notice
         self._tell(notice)
+        if self._rng.random() < self._plan.forged:
+            self._forge(offer, lane)
+
+    def _forge(self, offer: Offer, lane: int) -> None:
+        """Claim a win of what we never signed; it must be refused."""
+        self._number += 1
+        token = self._rng.choice((f"x{offer.token}", offer.token[:-1], "", "no.token"))
+        body = json.dumps({"key": token, "type": "win", "price_cpm": 1e4}).encode()
+        self._forged.add(self._number)
+        self._events[lane].send(self._number, body)
 
     def _tell(self, notice: Notice) -> None:
         notice.sent_s = self._machine.clock()
@@ -273,8 +289,12 @@ class Exchange:
                 return
 
     def _confirmed(self, number: int, body: bytes) -> None:
-        notice = self._open_notices.get(number)
         ack = json.loads(body)
+        if number in self._forged:
+            if ack["ok"]:
+                self._world.history.blame("notices", f"{ack} to a forged notice")
+            return
+        notice = self._open_notices.get(number)
         if not ack["ok"]:
             if "ledger_unavailable" not in (ack.get("error") or ""):
                 self._world.history.blame("notices", f"{ack} to {self.notices[number].body!r}")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     End = Callable[[], None] | None
     Kind = Callable[[World, random.Random, float], End]
 
+_SOON = (1, 2, 3, 5, 10, 30)
 FLOOD = 5_000
 """Messages of a flood; more than a mailbox holds."""
 
@@ -132,7 +133,7 @@ def die_at_operation(world: World, rng: random.Random, for_s: float) -> End:
     victim = _one(rng, processes(world, "bidder-", "ledger", "inference@"))
     if victim is None:
         return None
-    victim.dies_at = victim.operations + rng.randint(1, 60)
+    victim.dies_at = victim.operations + rng.choice(_SOON)
 
     def end() -> None:
         victim.dies_at = None
@@ -145,7 +146,7 @@ def crash_at_operation(world: World, rng: random.Random, for_s: float) -> End:
     victim = _one(rng, processes(world, "bidder-", "inference@"))
     if victim is None:
         return None
-    victim.raises_at = victim.operations + rng.randint(1, 60)
+    victim.raises_at = victim.operations + rng.choice(_SOON)
 
     def end() -> None:
         victim.raises_at = None
@@ -520,3 +521,18 @@ KINDS: dict[str, Kind] = {
         cut_network,
     )
 }
+
+WAITING = frozenset(
+    {
+        "die_at_operation",
+        "crash_at_operation",
+        "die_at_point",
+        "disk_full",
+        "out_of_memory",
+        "crash_actor",
+        "kill_orchestrators",
+        "failing_starts",
+        "slow_starts",
+    }
+)
+"""Kinds that wait for an occasion, and so must last a while."""

@@ -162,6 +162,17 @@ def gateway_remembers_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(AnswerMemory, "find", lambda _self, _body: None)
 
 
+def gateway_lets_go_before_it_answers(patch: pytest.MonkeyPatch) -> None:
+    """A request is out of hand when it is decided, and not remembered before it is logged."""
+    complete = Gateway._complete
+
+    def early(self: Gateway, pending: Any) -> None:
+        complete(self, pending)
+        self._in_hand.pop(pending.body, None)
+
+    patch.setattr(Gateway, "_complete", early)
+
+
 def gateway_waits_for_the_late(patch: pytest.MonkeyPatch) -> None:
     """Deadlines are guarded half a second too late, and orchestrators know no deadline."""
     guard, start = Gateway._guard, Orchestrator.on_start

@@ -13,10 +13,12 @@ from typing import Final
 
 import msgspec
 
-from tests.simulation.faults import KINDS
+from tests.simulation.faults import KINDS, WAITING
 
 STEADY_S: Final = 0.6
 """Nothing goes wrong before that: the node is up."""
+LASTS_S: Final = (0.01, 0.1, 0.5, 2.5)
+OCCASION_S: Final = 1.0
 MOST_KINDS: Final = 6
 MOST_FAULTS: Final = 14
 
@@ -41,7 +43,7 @@ class ExchangePlan(msgspec.Struct, frozen=True):
         requests: How many they send while things go wrong.
         burst: As many at one moment at most.
         resend_s: An unanswered request is sent again after so long.
-        eager: Share of requests that are sent twice at once.
+        eager: Share of requests that are sent twice at once, and of those sent again when answered.
         garbage: Share of bodies that are none.
         repeats: Share of notices that are sent again although confirmed.
         win_share: Share of bids that win.
@@ -49,6 +51,7 @@ class ExchangePlan(msgspec.Struct, frozen=True):
         rude: Share of prices above the bid.
         contrary: Share of lost bids that have won after all.
         lag_s: Notices come up to so long after the bid; some come after the win window.
+        forged: Share of notices that come along with one that we never signed.
     """
 
     requests: int
@@ -62,6 +65,21 @@ class ExchangePlan(msgspec.Struct, frozen=True):
     rude: float
     contrary: float
     lag_s: float
+    forged: float
+
+
+class Tightness(msgspec.Struct, frozen=True):
+    """Bounds of the node; tight ones are met."""
+
+    mailbox_limit: int
+    max_in_flight: int
+    late_strikes: int
+    group_commit_ms: int
+    segment_bytes: int
+    cache_users: int
+    refresh_events: int
+    max_batch: int
+    max_queue: int
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -78,6 +96,7 @@ class Plan(msgspec.Struct, frozen=True):
     with_recorder: bool
     faults_s: float
     exchange: ExchangePlan
+    tightness: Tightness
     kinds: tuple[str, ...]
     faults: tuple[FaultPlan, ...]
 
@@ -106,8 +125,24 @@ def plan_of(seed: int) -> Plan:
         with_recorder=rng.random() < 0.15,
         faults_s=faults_s,
         exchange=_exchange(rng),
+        tightness=_tightness(rng),
         kinds=kinds,
         faults=_faults(rng, seed, kinds, faults_s),
+    )
+
+
+def _tightness(rng: random.Random) -> Tightness:
+    """Mostly the defaults, now and then so tight that it hurts."""
+    return Tightness(
+        mailbox_limit=rng.choice((64, 4096, 4096)),
+        max_in_flight=rng.choice((3, 1024, 1024, 1024)),
+        late_strikes=rng.choice((2, 20)),
+        group_commit_ms=rng.choice((0, 2, 2, 20)),
+        segment_bytes=rng.choice((4096, 8_388_608)),
+        cache_users=rng.choice((3, 100_000)),
+        refresh_events=rng.choice((1, 4)),
+        max_batch=rng.choice((1, 64)),
+        max_queue=rng.choice((2, 1000, 1000)),
     )
 
 
@@ -116,7 +151,7 @@ def _exchange(rng: random.Random) -> ExchangePlan:
         requests=rng.randint(20, 70),
         burst=rng.choice((1, 1, 3, 12)),
         resend_s=rng.choice((0.15, 0.4, 1.0)),
-        eager=rng.choice((0.0, 0.0, 0.3)),
+        eager=rng.choice((0.0, 0.1, 0.5)),
         garbage=rng.choice((0.0, 0.0, 0.1)),
         repeats=rng.choice((0.0, 0.3)),
         win_share=rng.choice((0.3, 0.6, 0.95)),
@@ -124,6 +159,7 @@ def _exchange(rng: random.Random) -> ExchangePlan:
         rude=rng.choice((0.0, 0.0, 0.1)),
         contrary=rng.choice((0.0, 0.0, 0.0, 0.15)),
         lag_s=rng.choice((0.05, 0.5, 3.0)),
+        forged=rng.choice((0.0, 0.0, 0.2)),
     )
 
 
@@ -134,12 +170,14 @@ def _faults(
     if rng.random() < 0.3:  # several at one moment
         moments = [moments[number // 3 * 3] for number in range(len(moments))]
     return tuple(
-        FaultPlan(
-            number=number,
-            kind=rng.choice(kinds),
-            at_s=STEADY_S + at_s,
-            for_s=min(rng.choice((0.01, 0.1, 0.5, 2.5)), faults_s),
-            seed=f"{seed}/fault/{number}",
-        )
+        fault_plan(seed, number, rng.choice(kinds), (STEADY_S + at_s, rng.choice(LASTS_S)))
         for number, at_s in enumerate(moments)
     )
+
+
+def fault_plan(seed: int, number: int, kind: str, times_s: tuple[float, float]) -> FaultPlan:
+    """Plan one fault: when it begins, counted from the start, and how long it lasts."""
+    at_s, for_s = times_s
+    if kind in WAITING:
+        for_s = max(for_s, OCCASION_S)
+    return FaultPlan(number, kind, at_s, for_s, f"{seed}/fault/{number}")

@@ -24,11 +24,12 @@ from actors.inference import InferenceWorker
 from actors.ledger.actor import LedgerActor, LedgerConfig
 from actors.node import node_spec
 from actors.recorder import Recorder
+from config import fault_points
 from config.campaigns import SAMPLE_CAMPAIGNS, load_campaigns
 from config.paths import NodePaths
 from config.settings import Settings
 from models.market import MarketSimulator
-from models.profiler.runtime import ProfilerModel
+from models.profiler.runtime import ProfilerModel, out_of_memory
 from models.registry import weights_folder
 from tests.simulation.lives import Lives, WatchedCell
 from tests.simulation.machine import Machine, Patience
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from tests.simulation.plan import Plan
 
 SECRET = b"an honest secret of enough bytes"
+_BATCH = "inference.batch"
 POOL = 400
 CHOSEN = (0, 2, 3, 6, 12)
 """Campaigns of the sample file that a run's node has: few, so that they are worth fighting for."""
@@ -59,12 +61,17 @@ class RememberingModel:
 
     def infer(self, sequences: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """See ``actors.inference.Model``."""
+        fault_points.reach(_BATCH, out_of_memory)
         return np.stack([self._one(tuple(sequence)) for sequence in sequences])
 
     def _one(self, sequence: tuple[int, ...]) -> NDArray[np.float32]:
         vector = self._known.get(sequence)
         if vector is None:
+            # Past the fault point: a run must not depend on what an earlier one asked.
+            armed = fault_points._armed.pop(_BATCH, None)
             vector = self._known[sequence] = self._model.infer([sequence])[0]
+            if armed is not None:
+                fault_points.arm(_BATCH, armed)
         return vector
 
 
@@ -208,6 +215,7 @@ def _process_of(ref: Ref) -> Process:
 
 
 def _settings(plan: Plan, folder: Path) -> Settings:
+    tight = plan.tightness
     return Settings.model_validate(
         {
             "node": {
@@ -217,12 +225,24 @@ def _settings(plan: Plan, folder: Path) -> Settings:
                 "campaigns": str(campaign_file()),
             },
             "edge": {"enabled": False},
-            "recorder": {"parquet_s": 2.0 if plan.with_recorder else 1_000.0, "segment_s": 3.0},
-            "inference": {"device": "cpu", "max_batch": 64},
+            "gateway": {"max_in_flight": tight.max_in_flight},
+            "agents": {"mailbox_limit": tight.mailbox_limit, "late_strikes": tight.late_strikes},
+            "profiler": {"cache_users": tight.cache_users, "refresh_events": tight.refresh_events},
+            "recorder": {
+                "parquet_s": 2.0 if plan.with_recorder else 1_000.0,
+                "segment_s": 3.0,
+                "segment_bytes": tight.segment_bytes,
+            },
+            "inference": {
+                "device": "cpu",
+                "max_batch": tight.max_batch,
+                "max_queue": tight.max_queue,
+            },
             "money": {
                 "lease_s": plan.lease_s,
                 "win_window_s": plan.win_window_s,
                 "lease_micros": plan.lease_micros,
+                "group_commit_ms": tight.group_commit_ms,
             },
             "supervision": {
                 "intensity": plan.intensity,
