@@ -517,10 +517,10 @@ PROCESS_FAULTS = (
         KEEPER,
     ),
     Fault(
-        "only_the_first_of_several_dead_is_seen",
+        "last_words_are_not_believed",
         "keeper.py",
-        "                for fd in message.ready:\n",
-        "                for fd in message.ready[:1]:\n",
+        "final = words.reason if words is not None else reason",
+        "final = reason",
         KEEPER,
     ),
     Fault(

@@ -252,6 +252,15 @@ def test_the_last_words_explain_an_end_whichever_comes_first(world: World) -> No
     assert world.keeper.records == {}
 
 
+def test_an_end_that_late_words_explain_is_told_once(world: World) -> None:
+    record, sleeper = world.started()
+    sleeper.leave()
+    world.die(sleeper)
+    world.hear(Ended(record.number, "shutdown"))
+    world.pass_time(2 * LAST_WORDS_S)  # the moment that was waited for words is over, too
+    assert [news.reason for news in world.book.got] == ["shutdown"]
+
+
 def test_a_clean_exit_without_a_word_is_told_after_a_moment(world: World) -> None:
     _, sleeper = world.started("sh", "-c", "read line; exit 3")
     sleeper.leave()
