@@ -6,6 +6,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Where torch comes from, if not from the default index: --index-url URL, --find-links FOLDER.
 TORCH_FROM ?=
 ARGS ?=
+# As in a node: matrices are small, and threads that wait for each other cost the most.
+export OPENBLAS_NUM_THREADS ?= 1
 # What `make soak` runs: so many seeds of the simulation, from this one on.
 SEEDS ?= 1000
 FIRST_SEED ?= 1000

@@ -118,7 +118,7 @@ def plan_of(seed: int) -> Plan:
         bidders=rng.choice((1, 1, 2)),
         budget_micros=(lowest, lowest * rng.choice((1, 5))),
         lease_micros=lease_micros,
-        lease_s=rng.choice((0.5, 1.0, 2.0)),
+        lease_s=rng.choice((0.7, 1.5, 2.5)),
         win_window_s=rng.choice((1.0, 2.0, 4.0)),
         intensity=rng.choice((1, 3, 10, 10, 10)),
         period_s=rng.choice((1, 5, 10)),

@@ -34,6 +34,8 @@ PATIENCE_S = 30.0
 LOOK_S = 0.5
 KEEP_S = 5.0
 """So long a bidder renews its leases after the last request."""
+SETTLE_S = 5.0
+"""So long after the last fault everybody is back, and every route open again."""
 STOP_S = 20.0
 FRESH = 12
 """Requests that are sent after everything is well again."""
@@ -89,7 +91,7 @@ class Run:
             machine.run(self._plan.faults_s + 0.01)
             self._heal()
             self._wait()
-            self._come_to_rest()
+            self.world.machine.run(SETTLE_S)
             self._ask_again()
             self._come_to_rest()
             self._leftovers.look()

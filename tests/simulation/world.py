@@ -8,6 +8,7 @@ runs.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import json
 import os
 import random
@@ -75,12 +76,26 @@ class RememberingModel:
         return vector
 
 
+def use_one_thread() -> None:
+    """Let numpy multiply in one thread, as in a node; the environment may have been read already.
+
+    Matrices here are small: threads that wait for each other would take half of the time.
+    """
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8").split()
+    library = next((name for name in maps if "openblas" in name), None)
+    if library is not None:
+        set_threads = getattr(ctypes.CDLL(library), "scipy_openblas_set_num_threads64_", None)
+        if set_threads is not None:
+            set_threads(1)
+
+
 @cache
 def profiler() -> RememberingModel:
     """Load the network once; it has no state."""
     import torch
 
     torch.set_num_threads(1)
+    use_one_thread()
     return RememberingModel(ProfilerModel.load(weights_folder("profiler")))
 
 
@@ -116,6 +131,7 @@ class World:
     """
 
     def __init__(self, plan: Plan, folder: Path, history: History) -> None:
+        profiler()  # also sees to it that there is one thread
         self.plan = plan
         self.history = history
         self.settings = _settings(plan, folder)
