@@ -32,8 +32,8 @@ from config.paths import NodePaths
 from models.errors import ModelError
 from supervision import ChildSpec, Start, Supervisor, SupervisorFlags, monotonic_clock
 from supervision.errors import NodeError
-from supervision.process import ProcessSettings
-from supervision.watchdog import Watchdog
+from supervision.processes.process import ProcessSettings
+from supervision.processes.watchdog import Watchdog
 from transport.errors import LinkError
 from transport.sealed import check_seals
 

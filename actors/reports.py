@@ -69,8 +69,8 @@ class ReporterRecipe:
 
     def _note_taker(self) -> Callable[[Report], None]:
         """Return what writes a report to the file of events, if it is one and important enough."""
-        from supervision.monotony import Monotony
-        from supervision.records import EVENT_KINDS, record_of
+        from supervision.inspection.records import EVENT_KINDS, record_of
+        from supervision.processes.monotony import Monotony
         from transport.event_file import EventFile
         from transport.logs import LEVELS
 

@@ -37,7 +37,7 @@ from supervision import (
     Supervisor,
     SupervisorFlags,
 )
-from supervision.loopback import free_port, pin_to_loopback
+from supervision.processes.loopback import free_port, pin_to_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -47,7 +47,7 @@ from models.oversight import OversightRules
 from models.registry import weights_folder
 from models.selector.thompson import ThompsonSelector
 from supervision import Cell, LightActor, monotonic_clock
-from supervision.host import GC_YOUNG
+from supervision.processes.host import GC_YOUNG
 from transport.codec import encode_response
 from transport.memory import MemoryHub
 from transport.messages import (

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.nodes import OwnNode, own_node
 from supervision import Cell, ChildSpec, LightActor, Start, Supervisor, SupervisorFlags
-from supervision.inspect import walk
+from supervision.inspection.tree import walk
 from transport.messages import InferBatch, InferRequest, encode
 from transport.money import LeaseRequest, encode_requests
 from transport.nng import NngClient

@@ -96,7 +96,7 @@ def _from_file(
 
     path = node.paths().events_file
     if dead:
-        from supervision.graveyard import Graveyard
+        from supervision.inspection.graveyard import Graveyard
 
         graves = Graveyard(path).dead()
         return [each for each in graves if not kinds or each["kind"] in kinds][-number:]

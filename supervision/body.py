@@ -10,7 +10,7 @@ from supervision.ref import Ref, Timer
 if TYPE_CHECKING:
     from supervision.cell import Cell
     from supervision.messages import Reason
-    from supervision.ports import ProcessChild
+    from supervision.processes.ports import ProcessChild
     from supervision.state import Child
 
     Handle = Ref | ProcessChild

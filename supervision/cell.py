@@ -43,8 +43,8 @@ from supervision.waiting import Waiting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from supervision.faults import Faults
-    from supervision.ports import ProcessPort
+    from supervision.faults.book import Faults
+    from supervision.processes.ports import ProcessPort
 
 BURST = 64
 """Messages that one actor handles before the next gets its turn."""

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from supervision.cell import Cell
+    from supervision.inspection.tracing import Trace
     from supervision.taps import Tap
-    from supervision.tracing import Trace
 
 
 class Timer:

@@ -20,6 +20,7 @@ from supervision.backlog import Backlog
 from supervision.body import Body, has_ended
 from supervision.errors import StartError
 from supervision.fastlane import FastLane, qualifies
+from supervision.inspection.progress import progress_of
 from supervision.messages import (
     Call,
     CallResult,
@@ -31,7 +32,6 @@ from supervision.messages import (
     Report,
     StartChild,
 )
-from supervision.progress import progress_of
 from supervision.ref import Ref
 from supervision.specs import ChildSpec, SupervisorFlags, refuse_faults
 from supervision.state import Child, State

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from actors.recent import WINDOW_S, Recent
 from supervision import VirtualClock
-from supervision.inspect import tree_of, walk
+from supervision.inspection.tree import tree_of, walk
 from tests.actors.nodes import Node
 
 if TYPE_CHECKING:

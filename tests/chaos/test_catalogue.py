@@ -12,7 +12,7 @@ from cli.chaos.catalogue import Experiment, find, shipped, steps
 from cli.chaos.errors import FaultError
 from cli.chaos.lab import current
 from cli.errors import CommandError, InvalidInputError
-from supervision.faults_catalog import KINDS, read_request
+from supervision.faults.catalog import KINDS, read_request
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from cli import events as events_command
 from cli.event_lines import COLOURS
 from cli.exits import Exit
 from config.paths import NodePaths
-from supervision.records import EVENT_KINDS
+from supervision.inspection.records import EVENT_KINDS
 from transport.event_file import EventFile
 
 if TYPE_CHECKING:

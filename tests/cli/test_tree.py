@@ -299,9 +299,7 @@ def test_watching_survives_the_end_of_the_node_and_its_return(run: Run, data_dir
     from config.paths import NodePaths
 
     paths, born = NodePaths(data_dir).make(), []
-    result = looked(
-        run, None, "-o", "ndjson", between=lambda: born.append(FakeNode(paths))
-    )
+    result = looked(run, None, "-o", "ndjson", between=lambda: born.append(FakeNode(paths)))
     born[0].close()
     assert result.exit_code == Exit.OK
     assert result.stderr == f"{GONE}\n"

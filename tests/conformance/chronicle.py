@@ -18,7 +18,7 @@ from tests.conformance.words import Outcome, outcome_of, text_of
 
 if TYPE_CHECKING:
     from supervision import Cell
-    from supervision.keeper import ProcessRecord
+    from supervision.processes.keeper import ProcessRecord
 
 READ_BYTES = 1 << 16
 

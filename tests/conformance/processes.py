@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from supervision import monotonic_clock
-from supervision.process import kill_by
+from supervision.processes.process import kill_by
 from tests.conformance.builder import Builder
 from tests.conformance.chronicle import Chronicle, FileJournal, unheard
 from tests.conformance.journal import Mark

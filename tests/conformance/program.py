@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from supervision import ChildSpec, Start, monotonic_clock
-from supervision.loopback import pin_to_loopback
-from supervision.process import ProcessSettings, become_subreaper, guard_logger
-from supervision.trunk import Trunk
+from supervision.processes.loopback import pin_to_loopback
+from supervision.processes.process import ProcessSettings, become_subreaper, guard_logger
+from supervision.processes.trunk import Trunk
 from tests.conformance.stage import Stage
 
 SETTINGS = ProcessSettings(heartbeat_s=0.5, hang_s=10.0, ready_timeout_s=15.0)

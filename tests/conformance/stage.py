@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from thespian.actors import ActorAddress, ThespianWatch, WatchMessage
 
 from supervision import Call, CallResult, ChildSpec, Down, LightActor, Start, Supervisor
-from supervision.keeper import ProcessRecord
 from supervision.messages import ChildDeclined, ChildExited, ChildFailed, ChildStarted
+from supervision.processes.keeper import ProcessRecord
 from tests.conformance.builder import Builder, build_supervisor
 from tests.conformance.chronicle import FileJournal
 from tests.conformance.probes import ExitNow, ProbeSupervisor

@@ -31,8 +31,8 @@ from supervision import (
     monotonic_clock,
 )
 from supervision.errors import NodeError
-from supervision.process import ProcessSettings
-from supervision.watchdog import Watchdog
+from supervision.processes.process import ProcessSettings
+from supervision.processes.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable

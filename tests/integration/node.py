@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from supervision.inspect import walk
-from supervision.loopback import free_port
+from supervision.inspection.tree import walk
+from supervision.processes.loopback import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from supervision.inspect import walk
+from supervision.inspection.tree import walk
 from tests.cli.test_top import Screen, played
 from tests.integration.asker import Line
 from tests.integration.node import Node

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from supervision.host import DRAIN_LIMIT_S
-from supervision.inspect import walk
+from supervision.inspection.tree import walk
+from supervision.processes.host import DRAIN_LIMIT_S
 from tests.conformance.burst import Burst
 from tests.conformance.processes import ProcessWorld
 from tests.conformance.theatre import Theatre

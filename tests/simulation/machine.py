@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from supervision.messages import Reason
-    from supervision.ports import ProcessPort
+    from supervision.processes.ports import ProcessPort
     from supervision.ref import Ref
     from supervision.specs import ChildSpec
     from tests.simulation.history import History

@@ -18,11 +18,11 @@ from supervision import (
     Start,
     Supervisor,
     SupervisorFlags,
-    desk,
-    faults_taps,
 )
 from supervision.errors import FaultRefusedError, OrderError
-from supervision.faults_catalog import KINDS, read_request
+from supervision.faults import taps as faults_taps
+from supervision.faults.catalog import KINDS, read_request
+from supervision.inspection import desk
 from tests.supervision.worlds import Notebook, make_cell, notebook
 from transport.memory import MemoryHub
 
@@ -567,7 +567,7 @@ def test_a_request_is_completed_with_defaults() -> None:
 
 
 def test_every_kind_of_fault_can_be_made() -> None:
-    from supervision.faults import MAKERS
+    from supervision.faults.book import MAKERS
 
     inside = {name for name, kind in KINDS.items() if kind.scope != "process"}
     assert set(MAKERS) == inside

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from supervision import VirtualClock
-from supervision.faults_node import NodeFaults
-from supervision.procfs import descends
+from supervision.faults.node import NodeFaults
+from supervision.inspection.procfs import descends
 from tests.integration.waiting import eventually
 from transport.errors import ControlError
 

@@ -9,8 +9,8 @@ import pytest
 from thespian.actors import Actor, ActorAddress
 
 from supervision import Cell, ChildSpec, LightActor, Ref, Start, Supervisor, SupervisorFlags
-from supervision.inspect import find, names_like, process_node, tree_of, walk
-from supervision.keeper import ProcessRecord
+from supervision.inspection.tree import find, names_like, process_node, tree_of, walk
+from supervision.processes.keeper import ProcessRecord
 from tests.supervision.worlds import Notebook
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import pytest
 from thespian.actors import ActorAddress
 
 from supervision import ChildSpec, Start
-from supervision.keeper import LAST_WORDS_S, Keeper, ProcessRecord
 from supervision.messages import ChildDeclined, ChildExited, ChildFailed, ChildStarted
-from supervision.process import (
+from supervision.processes.keeper import LAST_WORDS_S, Keeper, ProcessRecord
+from supervision.processes.process import (
     Boot,
     Booted,
     BootFailed,

@@ -22,13 +22,13 @@ from supervision import (
     SupervisorFlags,
     monotonic_clock,
 )
-from supervision.desk import serve
 from supervision.errors import OrderError
-from supervision.lookout import Lookout, obstacle_on
-from supervision.operators import Operators
-from supervision.procfs import descends, look_at
-from supervision.spies import spies_on
-from supervision.stacks import stack_of
+from supervision.inspection.desk import serve
+from supervision.inspection.lookout import Lookout, obstacle_on
+from supervision.inspection.operators import Operators
+from supervision.inspection.procfs import descends, look_at
+from supervision.inspection.spies import spies_on
+from supervision.inspection.stacks import stack_of
 from tests.integration.waiting import eventually
 from tests.supervision.worlds import Notebook, notebook
 from transport.errors import ControlError
@@ -49,7 +49,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def looping() -> Iterator[subprocess.Popen[bytes]]:
     """A process that answers nobody: it is in an endless loop."""
     program = (
-        "from supervision.stacks import offer_stack\n"
+        "from supervision.inspection.stacks import offer_stack\n"
         "offer_stack(); offer_stack()\n"
         "def busy():\n    print(flush=True)\n    while True: pass\n"
         "busy()\n"

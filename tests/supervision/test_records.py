@@ -16,9 +16,9 @@ from supervision import (
     Supervisor,
     SupervisorFlags,
 )
-from supervision.graveyard import Graveyard
-from supervision.monotony import MOST_NAMES, Monotony
-from supervision.records import DETAIL_CHARACTERS, EVENT_KINDS, record_of
+from supervision.inspection.graveyard import Graveyard
+from supervision.inspection.records import DETAIL_CHARACTERS, EVENT_KINDS, record_of
+from supervision.processes.monotony import MOST_NAMES, Monotony
 from tests.supervision.worlds import Notebook, make_cell
 from transport.event_file import EventFile
 

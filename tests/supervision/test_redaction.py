@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from supervision.redaction import MESSAGE_BOUNDS, Bounds, is_private, plain_data
+from supervision.inspection.redaction import MESSAGE_BOUNDS, Bounds, is_private, plain_data
 from tests.supervision.worlds import notebook
 
 if TYPE_CHECKING:

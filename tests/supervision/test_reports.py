@@ -21,7 +21,7 @@ from supervision import (
     Supervisor,
     SupervisorFlags,
 )
-from supervision.reports import render
+from supervision.inspection.reports import render
 from tests.supervision.worlds import Notebook, make_cell, notebook
 
 ERRORS = ("start_error", "child_terminated", "shutdown_error", "shutdown")

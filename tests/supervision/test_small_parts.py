@@ -11,10 +11,16 @@ from pathlib import Path
 import pytest
 from thespian.system.transport.IPBase import TCPv4ActorAddress
 
-from supervision.alarm import Alarm
 from supervision.errors import StartError
-from supervision.loopback import LOOPBACK, QUIET_PORTS, free_port, pin_to_loopback, quiet_port
 from supervision.messages import plain
+from supervision.processes.alarm import Alarm
+from supervision.processes.loopback import (
+    LOOPBACK,
+    QUIET_PORTS,
+    free_port,
+    pin_to_loopback,
+    quiet_port,
+)
 
 
 def rings(alarm: Alarm, within_s: float) -> bool:

@@ -12,9 +12,9 @@ from thespian.actors import Actor, WakeupMessage
 
 from cli.node import CONTROL_TIMEOUT_S
 from supervision import Cell, ChildSpec, LightActor, Ref, Start, Supervisor, SupervisorFlags
-from supervision import system as sys
 from supervision.errors import StateRefusedError
-from supervision.spies import DONE, SystemEvent, install, remove, spies_on, state_of_spy
+from supervision.inspection import system as sys
+from supervision.inspection.spies import DONE, SystemEvent, install, remove, spies_on, state_of_spy
 from tests.supervision.worlds import notebook
 
 if TYPE_CHECKING:

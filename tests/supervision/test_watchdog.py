@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from thespian.actors import ActorAddress, ActorSystemFailure
 
-from supervision import ChildSpec, Start, VirtualClock, trunk
+from supervision import ChildSpec, Start, VirtualClock
 from supervision.errors import NodeError, OrderError
-from supervision.keeper import ProcessRecord
-from supervision.process import Booted, BootFailed, Born, Ended, OrderDone, Pong, ProcessSettings
-from supervision.trunk import LISTEN_S, Trunk
-from supervision.watchdog import REBUILD_PERIOD_S, REBUILDS, Watchdog
+from supervision.processes import trunk
+from supervision.processes.keeper import ProcessRecord
+from supervision.processes.process import (
+    Booted,
+    BootFailed,
+    Born,
+    Ended,
+    OrderDone,
+    Pong,
+    ProcessSettings,
+)
+from supervision.processes.trunk import LISTEN_S, Trunk
+from supervision.processes.watchdog import REBUILD_PERIOD_S, REBUILDS, Watchdog
 from tests.supervision.worlds import Notebook
 from transport.errors import ControlError
 from transport.event_file import EventFile
