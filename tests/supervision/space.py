@@ -389,6 +389,8 @@ class Watch:
         began_to_end = after.ending and not self.before.ending
         assert began_to_end == self.must_end, "it ends when it should not, or does not when it must"
         assert after.ending >= self.before.ending, "it turned back on its way out"
+        if began_to_end and after.template is not None:
+            assert set(self.alive) <= set(after.pending), "dynamic children stop all at once"
         self._compare_reports(after)
         self._compare_progress(after)
         if after.awaiting is None and not self.has_ended:
