@@ -138,12 +138,13 @@ class Run:
 
     def _ask_again(self) -> None:
         """See that the node is as well as ever: all agents answer, and there are bids again."""
+        has_money = self.money.least_free_micros() > ENOUGH_MICROS
         before = len(self.answers.bids)
         fresh = self.exchange.ask_slowly(FRESH)
         self.world.machine.run(FRESH * 0.05)
         self._wait()
         self._records.check_live({f"r{ask.number}" for ask in fresh})
-        if self.money.least_free_micros() > ENOUGH_MICROS and len(self.answers.bids) == before:
+        if has_money and len(self.answers.bids) == before:
             self._history.blame("well_again", f"no bid in {FRESH} requests, and there is money")
 
     def _stop(self) -> None:
