@@ -174,6 +174,9 @@ class SupervisorMachine(RuleBasedStateMachine):
         self.reports: list[Report] = []
         self.real = LightWorld()
         self.real.cell.reporter = self.reports.append
+        # All delays are whole milliseconds: half of one keeps every sum away from a whole second,
+        # where rounding would decide which second it is.
+        self.real.sleep(0.0005)
         self.model = Reference()
         self.auto = "never"
         self.periods_s: tuple[int, ...] = LONG_S
