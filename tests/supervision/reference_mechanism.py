@@ -183,7 +183,8 @@ class Mechanism:
         if isinstance(outcome, dict):
             ((word, value),) = outcome.items()
         label = self._label(row.path)
-        self.now_ms += value if word == "slow_fail" else row.spec.get("slow_start", 0)
+        if word != "returns":  # a wrong value comes at once
+            self.now_ms += value if word == "slow_fail" else row.spec.get("slow_start", 0)
         if word in ("ok", "ok_info", "ok_then_exit"):
             self.events.append(f"start {label}")
             row.body = self._bodies[row.path] = Body(label, row, row.spec)
