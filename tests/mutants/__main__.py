@@ -46,7 +46,7 @@ def main(arguments: list[str], out: TextIO) -> int:
 
 def tell(catch: Catch, out: TextIO) -> None:
     caught = catch.caught_by or "SURVIVED"
-    out.write(f"{catch.fault.file:14} {catch.fault.name:58} {catch.seconds:5.1f} s  {caught}\n")
+    out.write(f"{catch.fault.file:22} {catch.fault.name:58} {catch.seconds:5.1f} s  {caught}\n")
     out.flush()
 
 
