@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from supervision.taps import Tap
 
 
+FORGET_EVERY = 1024
+"""So many waiters more, and those that have died meanwhile are forgotten."""
+
+
 class Timer:
     """One wake-up that is due once; :meth:`cancel` forgets it.
 
@@ -165,10 +169,17 @@ class Ref(ActorAddress):
             if waiters is None:
                 waiters = target.waiters = {}
             waiters[self] = waiters.get(self, 0) + 1
+            if not len(waiters) % FORGET_EVERY:
+                target.forget_dead_waiters()
             return True
         reason = "noproc" if target.actor is None else "overloaded"
         self.signal(Down(target, reason), target)
         return False
+
+    def forget_dead_waiters(self) -> None:
+        """Forget who died without an answer: only questions that were lost leave such."""
+        waiting = (self.waiters or {}).items()
+        self.waiters = {ref: open_ for ref, open_ in waiting if ref.actor is not None}
 
     def signal(self, message: object, sender: Ref | None = None) -> None:
         """Put ``message`` into this actor's system lane, ahead of all work; it has no bound."""

@@ -8,6 +8,7 @@ from thespian.actors import WakeupMessage
 from supervision import STARTING, STOPPING, Cell, Down, Exit, IgnoreStart, LightActor, StartError
 from supervision.cell import BURST
 from supervision.messages import ChildDeclined, ChildExited, ChildFailed, ChildStarted, Report
+from supervision.ref import FORGET_EVERY
 from tests.supervision.worlds import Notebook, make_cell, notebook
 
 # -- order and priority ----------------------------------------------------------------------------
@@ -144,6 +145,20 @@ def test_one_down_is_enough_for_several_open_questions(cell: Cell) -> None:
     cell.kill(ref)
     cell.run()
     assert book.got == [Down(ref, "killed")]
+
+
+def test_askers_that_died_without_an_answer_are_forgotten(cell: Cell) -> None:
+    silent, _ = notebook(cell, name="silent", limit=10 * FORGET_EVERY)
+    living, book = notebook(cell, name="living")
+    living.ask(silent, "question")
+    for _ in range(3 * FORGET_EVERY):
+        asker = cell.spawn(Notebook)
+        asker.ask(silent, "question")
+        cell.kill(asker)
+    assert len(silent.waiters or ()) < FORGET_EVERY
+    cell.kill(silent)
+    cell.run(0.0)
+    assert book.got == [Down(silent, "killed")]
 
 
 def test_of_two_questions_one_answer_leaves_one_open(cell: Cell) -> None:
