@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from supervision import Report
 
 
+TEXT_DEPTH = 4
+TEXT_CHARACTERS = 400
+"""A line of the log says in words what its fields say, for whoever reads it with the eyes."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReporterRecipe:
     """Makes the reporter of one process.
@@ -38,6 +43,7 @@ class ReporterRecipe:
 
     def __call__(self, path: str) -> Callable[[Report], None]:
         """Open the log of the process at ``path`` of the tree and return its reporter."""
+        from supervision.inspection.reports import render
         from transport.logs import configure, get_logger
         from transport.metrics import make_metrics
 
@@ -55,6 +61,7 @@ class ReporterRecipe:
             note(report)
             getattr(log, report.level)(
                 report.context,
+                text=render(report, single_line=True, depth=TEXT_DEPTH, length=TEXT_CHARACTERS),
                 supervisor=report.supervisor,
                 reason=report.reason,
                 offender=report.offender,

@@ -162,6 +162,7 @@ def test_a_report_is_one_structured_line_that_says_who_why_and_about_whom(
     assert (line["supervisor"], line["reason"]) == ("node/bidders", "killed")
     assert line["offender"] == offender
     assert line["detail"] == "Traceback ..."
+    assert "Reason: killed. Offender: id=bidder-1,pid=7." in line["text"]
 
 
 def test_a_reason_that_is_no_text_and_an_offender_without_a_name_are_reported_too(
