@@ -50,6 +50,7 @@ _OPENED = 1.5
 anew while all others live has some more than it had at first, but no more than that."""
 _MORE_DESCRIPTORS = 64
 _MIB = 1 << 20
+CRASHED = "light actor crashed"
 
 
 class Wishes(NamedTuple):
@@ -188,7 +189,17 @@ class Monkey:
         ]
         path = self.lab.rng.choice(light)
         self.lab.inject("crash", path, "one", {"count": 1}, ttl_s=3.0, deadly=False)
-        self._ended("light actor crashed")
+        self._ended(CRASHED)
+
+    def discount(self, run: Run) -> None:
+        """Count crashes that never came, because there was no message to crash at, as missed.
+
+        An experiment would prove nothing by them; the monkey aims at whom it happens to meet.
+        """
+        self.missed += len(run.idle)
+        self.kills -= len(run.idle)
+        self.done[CRASHED] -= len(run.idle)
+        run.idle = []
 
 
 WAYS: Mapping[Callable[[Monkey], None], int] = {
@@ -257,6 +268,7 @@ def rampage(run: Run, lab: Lab, wishes: Wishes) -> None:
     with contextlib.suppress(CommandError):  # what it can't take back ends by itself
         lab.heal()
     engine.examine(run, lab, say)
+    monkey.discount(run)
     after = sizes(lab.target)
     extra = sorted(socket_files(lab.target) - sockets)
     run.checks += [check_memory(before, after), check_sockets(extra)]

@@ -13,7 +13,7 @@ from cli.chaos.catalogue import find
 from cli.chaos.engine import Run
 from cli.chaos.errors import FaultError
 from cli.chaos.lab import Lab
-from cli.chaos.monkey import MOST_FALLS, Monkey, Wishes
+from cli.chaos.monkey import CRASHED, MOST_FALLS, Monkey, Wishes
 from cli.chaos.plan import Plan
 from cli.chaos.series import Series
 from cli.chaos.target import Target
@@ -166,6 +166,18 @@ def test_what_is_gone_already_is_missed_and_not_killed(lab: Lab, target: FakeTar
     monkey.rage(lambda _words: None)
     assert monkey.kills == 0
     assert monkey.missed > 0
+
+
+def test_a_crash_of_somebody_who_got_no_message_is_missed_and_does_not_spoil_the_run(
+    lab: Lab,
+) -> None:
+    monkey = Monkey(unlimited(lab), wishes())
+    monkey._ended(CRASHED)
+    monkey._ended(CRASHED)
+    run = Run("monkey", idle=["crash count=1 of node/bidders/bidder-1/cell/links/event-feed"])
+    monkey.discount(run)
+    assert (monkey.kills, monkey.missed, monkey.done[CRASHED]) == (1, 1, 1)
+    assert run.idle == []
 
 
 # --- a series ---------------------------------------------------------------------------------
