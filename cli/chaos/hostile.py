@@ -21,7 +21,7 @@ _GREETING = b"\0SP\0" + struct.pack(">H", 0x30) + b"\0\0"  # of an nng REQ socke
 _SAY_LIMIT_S = 2.0
 _LISTEN_S = 0.02
 _LARGE_BYTES = 2_000_000
-_HANG_UPS = 20
+HANG_UPS = 20
 _NESTED = b"[" * 50_000 + b"]" * 50_000
 BODIES = (
     b"",
@@ -55,8 +55,12 @@ def sockets_of(target: Target) -> list[Address]:
     return found
 
 
-def insult(address: Address) -> int:
+def insult(address: Address, hang_ups: int = HANG_UPS) -> int:
     """Say everything hostile to one address, and hang up at every stage of saying hello.
+
+    Args:
+        address: Who listens there.
+        hang_ups: How often to hang up at each stage.
 
     Returns:
         How often something was said.
@@ -66,10 +70,10 @@ def insult(address: Address) -> int:
     _speak(address, os.urandom(4096))
     _speak(address, _GREETING, struct.pack(">Q", 2**63))
     _speak(address, _GREETING, _frame(address[0], 1, b"x" * _LARGE_BYTES))
-    for _ in range(_HANG_UPS):
+    for _ in range(hang_ups):
         _speak(address)
         _speak(address, _GREETING[:3])
-    return len(BODIES) + 3 + 2 * _HANG_UPS
+    return len(BODIES) + 3 + 2 * hang_ups
 
 
 def _speak(address: Address, *parts: bytes) -> None:

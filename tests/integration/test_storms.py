@@ -7,20 +7,18 @@ The seed is in the test's name, so that a failed storm can be raised again.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import select
 import signal
-import socket
-import struct
 import time
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
-from config.paths import NodePaths
+from cli.chaos.hostile import Address, insult, sockets_of
+from cli.chaos.target import Target
 from tests.integration.node import Node, running_node
 from tests.integration.waiting import eventually
 from transport.control import ControlClient
@@ -35,7 +33,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(120
 STORM_S = 7.0
 CALM_S = 30.0
 RATE = 150
-_GREETING = b"\0SP\0" + struct.pack(">H", 0x30) + b"\0\0"  # of an nng REQ socket
 
 
 def pause(seconds: float) -> None:
@@ -153,51 +150,6 @@ def check_answers_and_money(node: Node) -> None:
 
 # --- hostile bytes -------------------------------------------------------------------------------
 
-NESTED = b"[" * 50_000 + b"]" * 50_000
-HOSTILE = (
-    b"",
-    b"\xc1",
-    NESTED,
-    b'{"type":"win","key":"k","later":' + NESTED + b"}",
-    b"\x82\xa4type\xa3win\xa5later" + b"\x91" * 50_000 + b"\xc0",
-    b"\x82\xa4type\xa3win\xa3key\xa2\xff\xfe",
-    b"\x81\xa8messages" + b"\x91" * 50_000,
-    b"\x81\xa8messages\x91\x81\xa4type\xa2\xff\xfe",
-    b"\x82\xa4type\xa5infer\xa8requests\xdd\xff\xff\xff\xff",
-    b'{"id":"r","imp":[{"id":"1","banner":{"w":1e400}}],"tmax":1' + b"0" * 400 + b"}",
-    json.dumps({"id": "r", "imp": [{"id": str(i), "native": {}} for i in range(5_000)]}).encode(),
-)
-
-
-def sockets_of(node: Node) -> list[tuple[int, str | tuple[str, int]]]:
-    """Every address that the node listens on, but the control socket."""
-    ports = [node.port, node.event_port, node.http_port]
-    folder = NodePaths.of_node(node.folder / "data").runtime_dir
-    names = sorted(str(path) for path in folder.glob("*.sock") if path != node.control_socket)
-    return [
-        *((socket.AF_INET, ("127.0.0.1", port)) for port in ports),
-        *((socket.AF_UNIX, name) for name in names),
-    ]
-
-
-def speak(address: tuple[int, str | tuple[str, int]], *parts: bytes) -> None:
-    """Connect, say something without listening, and go."""
-    family, where = address
-    with socket.socket(family) as line, contextlib.suppress(OSError):
-        line.settimeout(2.0)
-        line.connect(where)
-        for part in parts:
-            line.sendall(part)
-        line.settimeout(0.02)
-        line.recv(64)
-
-
-def frame(family: int, number: int, body: bytes) -> bytes:
-    """Wrap a body as nng does."""
-    message = struct.pack(">I", 0x8000_0000 | number) + body
-    mark = b"\x01" if family == socket.AF_UNIX else b""
-    return mark + struct.pack(">Q", len(message)) + message
-
 
 def sizes(node: Node) -> dict[str, tuple[int, int]]:
     """Descriptors and resident MiB by process."""
@@ -211,13 +163,13 @@ def sizes(node: Node) -> dict[str, tuple[int, int]]:
 
 def test_hostile_bytes_on_every_socket_end_nobody_and_leave_nothing_behind() -> None:
     with running_node(1) as node:
-        addresses = sockets_of(node)
+        addresses = sockets_of(Target(node.folder / "data", own=True))
         assert len(addresses) > 6
-        insult(addresses, rounds=1)  # whatever is loaded when it is first needed
+        insult_all(addresses, rounds=1)  # whatever is loaded when it is first needed
         lives = {name: (facts["pid"], facts["restarts"]) for name, facts in node.nodes().items()}
         before = sizes(node)
         load = node.start_load("--rate", 50, "--duration", 600, "--patience", 25)
-        insult(addresses, rounds=3)
+        insult_all(addresses, rounds=3)
         load.send_signal(signal.SIGINT)
         load.wait(60)
         after = {name: (node["pid"], node["restarts"]) for name, node in node.nodes().items()}
@@ -234,18 +186,11 @@ def test_hostile_bytes_on_every_socket_end_nobody_and_leave_nothing_behind() -> 
         assert crashes(node.folder / "data") == []
 
 
-def insult(addresses: list[tuple[int, str | tuple[str, int]]], rounds: int) -> None:
+def insult_all(addresses: list[Address], rounds: int) -> None:
     """Say everything hostile to everyone, and hang up at every stage of saying hello."""
-    for number in range(rounds):
+    for _ in range(rounds):
         for address in addresses:
-            for body in HOSTILE:
-                speak(address, _GREETING, frame(address[0], number, body))
-            speak(address, os.urandom(4096))
-            speak(address, _GREETING, struct.pack(">Q", 2**63))
-            speak(address, _GREETING, frame(address[0], number, b"x" * 2_000_000))
-            for _ in range(50):
-                speak(address)
-                speak(address, _GREETING[:3])
+            insult(address, hang_ups=50)
 
 
 def crashes(data: Path) -> list[str]:
