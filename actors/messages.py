@@ -55,12 +55,14 @@ class Profiled(msgspec.Struct, frozen=True, gc=False):
     """An interest vector, float32, shape ``(vector_dim,)``; ``source`` says where it comes from.
 
     ``default`` is the segment's profile for a user without history; ``fallback`` is the same for a
-    user whose history nobody could read in time.
+    user whose history nobody could read in time. ``capped`` names the campaigns and creatives that
+    this user has seen often enough.
     """
 
     vector: NDArray[np.float32]
     source: Literal["model", "cache", "default", "fallback"] = "model"
     version: str = ""
+    capped: frozenset[str] = frozenset()
 
 
 class Fund(msgspec.Struct, frozen=True, gc=False):

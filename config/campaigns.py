@@ -24,6 +24,13 @@ Format = Literal["banner", "video", "native", "audio"]
 SAMPLE_CAMPAIGNS = Path(__file__).with_name("campaigns.toml")
 
 
+class FrequencyCap(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How often one user sees something: at most ``impressions`` within ``window_s`` seconds."""
+
+    impressions: int
+    window_s: int
+
+
 class Creative(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One ad as it is delivered.
 
@@ -38,6 +45,8 @@ class Creative(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         attributes: Creative attributes (AdCOM list), which publishers may block.
         adm: Markup, in which the exchange replaces OpenRTB macros such as ``${AUCTION_PRICE}``.
         title: What a person calls it.
+        caps: How often one user sees this one; all of them hold.
+        refused_by: Exchanges that have not approved it.
     """
 
     id: str
@@ -50,6 +59,8 @@ class Creative(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     attributes: tuple[int, ...] = ()
     adm: str
     title: str
+    caps: tuple[FrequencyCap, ...] = ()
+    refused_by: tuple[str, ...] = ()
 
 
 class Targeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -57,19 +68,46 @@ class Targeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     Attributes:
         countries: ISO-3166-1 alpha-3 codes.
+        regions: ``COUNTRY-REGION``, e.g. ``USA-CA``.
+        cities: ``COUNTRY-city``, e.g. ``DEU-berlin``.
         device_kinds: ``phone``, ``tablet``, ``desktop``, ``tv``, ``other``.
         os: Operating systems, lower case.
-        categories: IAB content categories of the page or app (``IAB9``: top level only).
+        languages: ISO-639-1 codes of the device's language.
+        categories: IAB content categories of the page or app (Content Taxonomy 1.0; ``IAB9`` takes
+            ``IAB9-30`` as well).
+        categories_in: The same in other taxonomies: AdCOM's number of the taxonomy to its codes.
+        blocked_categories: Content that the advertiser will not stand beside.
+        domains: Sites, with all that belongs to them (``a.example`` takes ``shop.a.example``).
+        blocked_domains: Sites that the advertiser avoids.
+        bundles: Apps.
+        blocked_bundles: Apps that the advertiser avoids.
+        segments: Audience segments, of which a user must be in one.
+        blocked_segments: Audience segments that the advertiser leaves out.
         formats: Placement formats.
         hours: Hours of the day, 0-23, in the user's time where the request tells it.
+        days: Days of the week, 0 = Monday.
+        exchanges: Who may ask.
     """
 
     countries: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    cities: tuple[str, ...] = ()
     device_kinds: tuple[str, ...] = ()
     os: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    categories_in: dict[int, tuple[str, ...]] = {}
+    blocked_categories: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    blocked_domains: tuple[str, ...] = ()
+    bundles: tuple[str, ...] = ()
+    blocked_bundles: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    blocked_segments: tuple[str, ...] = ()
     formats: tuple[Format, ...] = ()
     hours: tuple[int, ...] = ()
+    days: tuple[int, ...] = ()
+    exchanges: tuple[str, ...] = ()
 
 
 class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -85,6 +123,13 @@ class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         max_bid_micros: No bid per impression is ever higher.
         value_per_conversion_micros: What one conversion is worth to the advertiser.
         targeting: Where it may run.
+        seat: Buyer seat that it bids under.
+        deals: Private deals that it may use.
+        open_auction: It also bids without a deal.
+        categories_in: `categories` in other taxonomies: AdCOM's number of the taxonomy to codes.
+        advertised_bundle: The app that it advertises, which publishers block by (``bapp``).
+        caps: How often one user sees any of its ads; all of them hold.
+        when_uncounted: What to do where a user can't be counted: ``bid`` or ``skip``.
         creatives: The ads to choose from.
         sensitive: Alcohol, gambling, health and the like: needs a person's approval, never shown to
             children.
@@ -104,6 +149,13 @@ class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     value_per_conversion_micros: int
     creatives: tuple[Creative, ...]
     targeting: Targeting = Targeting()
+    seat: str = "bidwright"
+    deals: tuple[str, ...] = ()
+    open_auction: bool = True
+    categories_in: dict[int, tuple[str, ...]] = {}
+    advertised_bundle: str = ""
+    caps: tuple[FrequencyCap, ...] = ()
+    when_uncounted: Literal["bid", "skip"] = "bid"
     sensitive: bool = False
     needs_consent: bool = False
     active: bool = True

@@ -32,6 +32,14 @@ def _not_blank(value: object) -> object:
     return value
 
 
+def _listed(value: object) -> object:
+    # The environment and the command line hold text only: "a, b" is a list of two.
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 FileName = Annotated[str, AfterValidator(_absolute_if_any)]
 Host = Annotated[str, BeforeValidator(_not_blank)]
 Folder = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_absolute)]

@@ -14,18 +14,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from config.addresses import bracketed
+from config.doors import EdgeSettings, GatewaySettings, OverloadSettings
 from config.errors import ConfigError
 from config.layers import Layer, environment_layer, flatten, merge, nest, read_toml, table_layer
 from config.sections import (
     LAST_PORT,
     FileName,
     Folder,
-    Host,
     Port,
     Positive,
     Seconds,
     Section,
     Share,
+)
+from config.trade import (
+    MarketSettings,
+    MoneySettings,
+    NoticeSettings,
+    PrivacySettings,
+    SupplySettings,
 )
 
 if TYPE_CHECKING:
@@ -63,27 +70,6 @@ class NodeSettings(Section):
         return Path(self.profiles) if self.profiles else None
 
 
-class GatewaySettings(Section):
-    """Where bid requests and events come in."""
-
-    host: Host = "127.0.0.1"
-    """Address that the sockets listen on."""
-    port: Annotated[int, Field(ge=1, le=LAST_PORT)] = 7400
-    """Port of bidder 1 for bid requests; bidder i listens on port + i - 1."""
-    event_port: Annotated[int, Field(ge=1, le=LAST_PORT)] = 7300
-    """Port of bidder 1 for wins, losses and clicks; bidder i listens on event_port + i - 1."""
-    max_in_flight: Positive = 1024
-    """Requests of one bidder that may be undecided at one time; more get a quick no-bid."""
-    max_body_bytes: Annotated[int, Field(ge=1024)] = 262_144
-    """Largest request body that is read."""
-    default_tmax_ms: Positive = 100
-    """Time allowed for an answer when the request names none."""
-    network_margin_ms: Annotated[int, Field(ge=0)] = 10
-    """Part of the request's time kept for the network."""
-    min_time_ms: Annotated[int, Field(ge=0)] = 2
-    """With less time left than this a request gets a no-bid at once."""
-
-
 class StepShares(Section):
     """The part of a decision's time that one step may take, each from 0 to 1."""
 
@@ -103,19 +89,6 @@ class StepShares(Section):
     """Set the money aside."""
 
 
-class EdgeSettings(Section):
-    """The HTTP edge: bid requests and notices over HTTP, health, metrics."""
-
-    enabled: bool = True
-    """Run it at all."""
-    host: Host = "127.0.0.1"
-    """Address that it listens on."""
-    port: Annotated[int, Field(ge=1, le=LAST_PORT)] = 8080
-    """Port that it listens on."""
-    public_url: Annotated[str, Field(pattern=r"^(https?://[^\s?#]+[^/\s?#])?$")] = ""
-    """What exchanges reach it by, for the notices in a bid; empty means host and port."""
-
-
 class AgentSettings(Section):
     """The agents of a bidder."""
 
@@ -127,23 +100,6 @@ class AgentSettings(Section):
     """Late answers in a row after which an agent is given a rest."""
     cool_off_s: Seconds = 0.25
     """How long that rest is."""
-
-
-class MoneySettings(Section):
-    """Leases, reservations and caps; all amounts in micros of a US dollar per impression."""
-
-    lease_s: Seconds = 5.0
-    """How long a bidder may spend from a lease."""
-    win_window_s: Seconds = 30.0
-    """How long a win may come after its bid."""
-    lease_micros: Positive = 2_000_000
-    """Size of one lease."""
-    group_commit_ms: Annotated[int, Field(ge=0)] = 2
-    """How long the ledger may wait to commit several frames together."""
-    price_cap_micros: Positive = 50_000
-    """No bid is above this (50,000 is a CPM of $50)."""
-    unvetted_cap_micros: Positive = 2_000
-    """No bid on traffic that could not be vetted is above this."""
 
 
 class InferenceSettings(Section):
@@ -259,10 +215,20 @@ class Settings(Section):
     """Where bid requests and events come in."""
     edge: EdgeSettings = EdgeSettings()
     """The HTTP edge."""
+    overload: OverloadSettings = OverloadSettings()
+    """What is done with too many requests."""
     agents: AgentSettings = AgentSettings()
     """The agents of a bidder."""
     money: MoneySettings = MoneySettings()
     """Leases, reservations and caps."""
+    market: MarketSettings = MarketSettings()
+    """Currencies and deals."""
+    privacy: PrivacySettings = PrivacySettings()
+    """What may be known of a user."""
+    supply: SupplySettings = SupplySettings()
+    """Whom we buy from."""
+    notices: NoticeSettings = NoticeSettings()
+    """What is told of our bids."""
     inference: InferenceSettings = InferenceSettings()
     """Batched inference."""
     models: ModelSettings = ModelSettings()

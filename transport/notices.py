@@ -59,7 +59,22 @@ def verify(secret: bytes, token: str, notice: NoticeKey) -> bool:
 
 
 class NoticeKey(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What a notice must say about a bid; money in micros of USD per impression."""
+    """What a notice must say about a bid.
+
+    Attributes:
+        key: Our bid id; the ledger settles by it.
+        campaign_id: Who pays.
+        lease_id: Which lease the money is reserved from.
+        bid_micros: What was reserved: the price we offered, for all impressions of the bid, in
+            micros of USD.
+        creative_id: What is shown.
+        version: Of this form.
+        issued_s: When the bid was made, seconds since 1970; 0 = unknown.
+        user: Keyed hash of the user, "" where personal data may not be used.
+        quantity: How many impressions the bid is for (``qty.multiplier``).
+        currency_micros: What one unit of the bid's currency was worth, in micros of USD.
+        test: The request was a test: nothing is billed.
+    """
 
     key: str
     campaign_id: str
@@ -67,6 +82,11 @@ class NoticeKey(msgspec.Struct, frozen=True, gc=False, array_like=True):
     bid_micros: int
     creative_id: str = ""
     version: int = _VERSION
+    issued_s: int = 0
+    user: str = ""
+    quantity: float = 1.0
+    currency_micros: int = 1_000_000
+    test: bool = False
 
     def encode(self, secret: bytes) -> str:
         """Return a signed text of URL-safe characters."""

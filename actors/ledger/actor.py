@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from actors.ledger.clerk import Changes
     from config.paths import NodePaths
-    from config.settings import MoneySettings
+    from config.trade import MoneySettings
     from transport.faults import Link
     from transport.frames import LinkFactory, PublisherLink, ServerLink
 

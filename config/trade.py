@@ -1,0 +1,66 @@
+"""Settings of the trade: money, the market's terms, the law, and what is told of bids."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from config.sections import FileName, Names, Positive, Seconds, Section
+
+
+class MoneySettings(Section):
+    """Leases, reservations and caps; all amounts in micros of a US dollar per impression."""
+
+    lease_s: Seconds = 5.0
+    """How long a bidder may spend from a lease."""
+    win_window_s: Seconds = 30.0
+    """How long a win may come after its bid."""
+    lease_micros: Positive = 2_000_000
+    """Size of one lease."""
+    group_commit_ms: Annotated[int, Field(ge=0)] = 2
+    """How long the ledger may wait to commit several frames together."""
+    price_cap_micros: Positive = 50_000
+    """No bid is above this (50,000 is a CPM of $50)."""
+    unvetted_cap_micros: Positive = 2_000
+    """No bid on traffic that could not be vetted is above this."""
+
+
+class MarketSettings(Section):
+    """Currencies and deals."""
+
+    rates: FileName = ""
+    """Table of exchange rates; empty means the sample of the package."""
+    rates_check_s: Seconds = 30.0
+    """How often the table is looked at, and read again when it has changed."""
+    max_deals: Annotated[int, Field(ge=0, le=64)] = 8
+    """Deals of one impression that are bid on at most."""
+
+
+class PrivacySettings(Section):
+    """What may be known of a user."""
+
+    vendor_id: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """Our number in the IAB's Global Vendor List; with 0 nobody can consent to us under GDPR."""
+    without_consent: Literal["contextual", "no_bid"] = "contextual"
+    """What is done where the law or the user forbids personal data: bid without, or not at all."""
+
+
+class SupplySettings(Section):
+    """Whom we buy from."""
+
+    incomplete_chain: Literal["refuse", "bid"] = "refuse"
+    """What is done with a supply chain that says that sellers are missing."""
+    blocked_sellers: Names = ()
+    """Sellers (`asi`, or `asi/sid`) that nothing is bought through."""
+
+
+class NoticeSettings(Section):
+    """What exchanges and browsers tell us of our bids."""
+
+    books: Literal["billing", "win"] = "billing"
+    """The notice that books spend; the other one is only noted."""
+    life_s: Seconds = 86_400.0
+    """How long after the bid a win, loss or billing notice is still taken."""
+    click_life_s: Seconds = 2_592_000.0
+    """How long after the bid a click or conversion is still taken."""
