@@ -16,21 +16,18 @@ from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 from actors import reasons
 from actors.admission import Refused, admit
 from actors.answer_memory import AnswerMemory
+from actors.answers import FLUSH, Answers
 from actors.decision import NEVER
-from actors.log_health import LogHealth
-from actors.messages import Decided, Offered, Released
+from actors.messages import Decided, Released
 from actors.orchestrator import Job
-from actors.responses import bid_of, response_of
+from actors.pending import Pending
 from actors.steps import ROLES
 from supervision import Down, LightActor, StartChild
-from transport.codec import encode_response
-from transport.errors import SegmentError
-from transport.notices import NoticeKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from actors.admission import Admitted, DoorRules
+    from actors.admission import DoorRules
     from actors.journal import Journal
     from actors.metering import Meter
     from actors.responses import NoticeForm
@@ -46,7 +43,6 @@ GUARD_S: Final = 0.002
 """How long after its deadline an orchestrator may still be heard."""
 SPARE_BYTES: Final = 1 << 20
 """What the socket takes above the largest body, so that one that is too large gets an answer."""
-_FLUSH: Final = "flush"
 _SWEEP: Final = "sweep"
 _METERS: Final = "meters"
 
@@ -86,21 +82,6 @@ class GatewayKit:
     flush_metrics_s: float
 
 
-class Pending:
-    """A request in hand: who waits for it, what has come, how much is missing."""
-
-    __slots__ = ("admitted", "body", "deadline_s", "decided", "headers", "missing", "reasons")
-
-    def __init__(self, header: bytes, body: bytes, admitted: Admitted, deadline_s: float) -> None:
-        self.headers = [header]
-        self.body = body
-        self.admitted = admitted
-        self.deadline_s = deadline_s
-        self.missing = len(admitted.request.imp)
-        self.decided: list[Decided] = []
-        self.reasons: dict[str, str] = {}
-
-
 class Gateway(LightActor):
     """Takes bid requests and answers them.
 
@@ -112,15 +93,13 @@ class Gateway(LightActor):
         self._kit = kit
         self._jobs: dict[int, tuple[Pending, str, str]] = {}
         self._in_hand: dict[bytes, Pending] = {}
-        self._done: list[tuple[Pending, bytes]] = []
         self._memory = AnswerMemory(kit.memory_entries, kit.memory_bytes)
         self._next_job = 1
-        self._flushing = False
         self._sweep_at_s = NEVER
         self._sweeper: Timer | None = None
         self._server: ServerLink | None = None
         self._log: SegmentWriter | None = None
-        self._health = LogHealth(self)
+        self._answers: Answers | None = None
         self._handlers: dict[type, Callable[[Any], Any]] = {
             WatchMessage: self._on_readable,
             Decided: self._on_decided,
@@ -133,8 +112,9 @@ class Gateway(LightActor):
     def on_start(self) -> ThespianWatch:
         """Open the log and the socket."""
         kit = self._kit
-        self._log = kit.open_log()
+        self._log = log = kit.open_log()
         self._server = server = kit.links.server(kit.door.max_body_bytes + SPARE_BYTES)
+        self._answers = Answers(kit, self, server, log, self._leaving)
         for url in kit.urls:
             server.listen(url)
         registry = self.cell.registry
@@ -283,104 +263,22 @@ class Gateway(LightActor):
     # --- answers out ---------------------------------------------------------------------------
 
     def _complete(self, pending: Pending) -> None:
-        """Put the answer together; it leaves when the burst's records are written."""
-        kit = self._kit
-        bids = []
-        story = []
-        why = pending.reasons
-        for decided in pending.decided:
-            bid = decided.bid
-            imp_id = decided.opportunity.imp_id
-            kit.meter.decided(decided)
-            if kit.journal.decisions:
-                kit.journal.decided(pending.admitted.request.id, decided)
-            if bid is None:
-                why[imp_id] = decided.reason
-            else:
-                campaign_id = bid.candidate.campaign.id
-                name = NoticeKey(
-                    bid.key, campaign_id, bid.lease_id, bid.bid_micros, bid.candidate.creative.id
-                )
-                bids.append(bid_of(kit.form, imp_id, bid, name.encode(kit.secret)))
-            if decided.notes is not None:
-                story.append(decided.notes)
-        admitted = pending.admitted
-        response = response_of(admitted.request.id, bids, why, story)
-        self._done.append((pending, encode_response(response, admitted.form)))
-        if not self._flushing:
-            self._flushing = True
-            self.wake_after(0.0, _FLUSH)
+        assert self._answers is not None
+        self._answers.complete(pending)
 
-    def _flush(self) -> None:
-        """Write the burst's decision records, then let its answers go."""
-        self._flushing = False
-        done, self._done = self._done, []
-        logged = self._write(done)
-        assert self._server is not None
-        self._time(done)
-        for pending, answer in done:
-            # In hand until now: it is not remembered before, and may be delivered again any time.
-            if self._in_hand.get(pending.body) is pending:
-                del self._in_hand[pending.body]
-            if not logged and any(each.bid is not None for each in pending.decided):
-                self._answer_unlogged(pending)
-                continue
-            self._announce(pending)
+    def _leaving(self, pending: Pending, answer: bytes | None) -> None:
+        """Remember an answer that leaves; until now its request was in hand."""
+        if self._in_hand.get(pending.body) is pending:
+            del self._in_hand[pending.body]
+        if answer is not None:
             self._memory.keep(pending.body, answer)
-            for header in pending.headers:
-                self._server.reply(header, answer)
-
-    def _time(self, done: list[tuple[Pending, bytes]]) -> None:
-        meter, now_s = self._kit.meter, self.cell.clock()
-        for pending, _answer in done:
-            left_s = pending.deadline_s - now_s
-            meter.answer_ms.append(1000.0 * (pending.admitted.time_s - left_s))
-            meter.late += left_s < 0.0
-
-    def _write(self, done: list[tuple[Pending, bytes]]) -> bool:
-        assert self._log is not None
-        try:
-            for pending, _answer in done:
-                for decided in pending.decided:
-                    self._log.append(decided.record)
-            self._log.flush()
-        except SegmentError as error:
-            self._kit.meter.unlogged += 1
-            self._health.failed(error)
-            return False
-        self._health.worked()
-        return True
-
-    def _announce(self, pending: Pending) -> None:
-        """Tell those who learn from bids what is offered."""
-        for decided in pending.decided:
-            bid = decided.bid
-            if bid is not None and decided.vector is not None:
-                self.publish(
-                    Offered(
-                        bid.key, bid.candidate, decided.opportunity, decided.vector, bid.bid_micros
-                    )
-                )
-
-    def _answer_unlogged(self, pending: Pending) -> None:
-        """Answer without the bids that could not be logged: a bid without a record never leaves."""
-        assert self._server is not None
-        self._kit.journal.unlogged(pending.admitted.request.id)
-        why = dict(pending.reasons)
-        for decided in pending.decided:
-            if decided.bid is not None:
-                self.publish(Released(decided.bid.key))
-                why[decided.opportunity.imp_id] = reasons.LOG_UNAVAILABLE
-        admitted = pending.admitted
-        answer = encode_response(response_of(admitted.request.id, (), why), admitted.form)
-        for header in pending.headers:
-            self._server.reply(header, answer)
 
     # --- timers --------------------------------------------------------------------------------
 
     def _on_wakeup(self, message: WakeupMessage) -> None:
-        if message.payload is _FLUSH:
-            self._flush()
+        assert self._answers is not None
+        if message.payload is FLUSH:
+            self._answers.flush()
         elif message.payload is _SWEEP:
             self._sweep()
         elif message.payload is _METERS:
@@ -388,6 +286,5 @@ class Gateway(LightActor):
                 if route.ref is not None:
                     self._kit.meter.queue(route.role, len(route.ref.mailbox))
             self._kit.meter.flush()
-            if not self._flushing:
-                self._flush()  # seals an old segment even when nothing happens
+            self._answers.flush_if_idle()
             self.wake_after(self._kit.flush_metrics_s, _METERS)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from actors.answer_memory import AnswerMemory
+from actors.answers import Answers
 from actors.event_desk import EventDesk
 from actors.gateway import Gateway
 from actors.ledger import books
@@ -125,16 +126,16 @@ def desk_confirms_before_the_ledger(patch: pytest.MonkeyPatch) -> None:
 
 def gateway_forgets_an_answer(patch: pytest.MonkeyPatch) -> None:
     """One of a hundred is never sent."""
-    flush = Gateway._flush
+    flush = Answers.flush
 
-    def careless(self: Gateway) -> None:
-        if self._done and self.cell.random.random() < 0.03:
+    def careless(self: Answers) -> None:
+        if self._done and self._owner.cell.random.random() < 0.03:
             for pending, _answer in self._done:
-                self._in_hand.pop(pending.body, None)
+                self._leaving(pending, None)
             self._done.clear()
         flush(self)
 
-    patch.setattr(Gateway, "_flush", careless)
+    patch.setattr(Answers, "flush", careless)
 
 
 def gateway_does_not_hear_of_deaths(patch: pytest.MonkeyPatch) -> None:
@@ -145,16 +146,16 @@ def gateway_does_not_hear_of_deaths(patch: pytest.MonkeyPatch) -> None:
 
 def gateway_answers_again_after_a_death(patch: pytest.MonkeyPatch) -> None:
     """A request whose orchestrator died late is answered a second time."""
-    flush = Gateway._flush
+    flush = Answers.flush
 
-    def talkative(self: Gateway) -> None:
+    def talkative(self: Answers) -> None:
         done = list(self._done)
         flush(self)
         for pending, answer in done:
-            if pending.reasons and self._server is not None:
+            if pending.reasons:
                 self._server.reply(pending.headers[0], answer)
 
-    patch.setattr(Gateway, "_flush", talkative)
+    patch.setattr(Answers, "flush", talkative)
 
 
 def gateway_remembers_nothing(patch: pytest.MonkeyPatch) -> None:
@@ -190,7 +191,7 @@ def gateway_waits_for_the_late(patch: pytest.MonkeyPatch) -> None:
 
 def gateway_keeps_no_record(patch: pytest.MonkeyPatch) -> None:
     """Bids leave without having been written down."""
-    patch.setattr(Gateway, "_write", lambda _self, _done: True)
+    patch.setattr(Answers, "_write", lambda _self, _done: True)
 
 
 def orchestrators_do_not_end(patch: pytest.MonkeyPatch) -> None:
