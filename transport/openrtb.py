@@ -6,36 +6,43 @@ these are read through the functions below, which look in both places.
 
 from __future__ import annotations
 
+from transport.openrtb_imp import (
+    Audio,
+    Banner,
+    Deal,
+    DurationFloors,
+    Format,
+    Imp,
+    Native,
+    Pmp,
+    Quantity,
+    Video,
+)
 from transport.openrtb_request import (
     FIRST_PRICE,
     SECOND_PRICE,
     App,
-    Audio,
-    Banner,
     BidRequest,
     BidwrightExt,
     Content,
-    Deal,
+    Data,
     Device,
     Dooh,
-    Format,
+    Eid,
     Geo,
-    Imp,
-    Native,
-    Pmp,
     Publisher,
-    Quantity,
     Regs,
     RegsExt,
     RequestExt,
+    Segment,
     Site,
     Source,
     SourceExt,
     SupplyChain,
     SupplyChainNode,
+    Uid,
     User,
     UserExt,
-    Video,
 )
 from transport.openrtb_response import (
     MTYPE_AUDIO,
@@ -92,9 +99,12 @@ __all__ = [
     "BidResponse",
     "BidwrightExt",
     "Content",
+    "Data",
     "Deal",
     "Device",
     "Dooh",
+    "DurationFloors",
+    "Eid",
     "Format",
     "Geo",
     "Imp",
@@ -106,16 +116,22 @@ __all__ = [
     "RegsExt",
     "RequestExt",
     "SeatBid",
+    "Segment",
     "Site",
     "Source",
     "SourceExt",
     "SupplyChain",
     "SupplyChainNode",
+    "Uid",
     "User",
     "UserExt",
     "Video",
     "consent_of",
+    "eids_of",
+    "exchange_of",
     "gdpr_applies",
+    "gpp_of",
+    "gpp_sections_of",
     "supply_chain_of",
     "us_privacy_of",
     "wants_explanation",
@@ -151,6 +167,27 @@ def consent_of(request: BidRequest) -> str:
     return user.consent or (user.ext.consent if user.ext is not None else "")
 
 
+def eids_of(user: User) -> tuple[Eid, ...]:
+    """Return the extended ids from either place."""
+    return user.eids or (user.ext.eids if user.ext is not None else ())
+
+
+def gpp_of(request: BidRequest) -> str:
+    """Return the GPP string from either place, or ""."""
+    regs = request.regs
+    if regs is None:
+        return ""
+    return regs.gpp or (regs.ext.gpp if regs.ext is not None else "")
+
+
+def gpp_sections_of(request: BidRequest) -> tuple[int, ...]:
+    """Return the numbers of the GPP sections in force from either place, empty if not said."""
+    regs = request.regs
+    if regs is None:
+        return ()
+    return regs.gpp_sid or (regs.ext.gpp_sid if regs.ext is not None else ())
+
+
 def supply_chain_of(request: BidRequest) -> SupplyChain | None:
     """Return the supply chain from either place, or None."""
     source = request.source
@@ -162,6 +199,14 @@ def supply_chain_of(request: BidRequest) -> SupplyChain | None:
 
 
 def wants_explanation(request: BidRequest) -> bool:
-    """Tell whether ``ext.bidwright.explain`` is 1."""
+    """Tell whether ``ext.explain`` or ``ext.bidwright.explain`` is 1."""
     ext = request.ext
-    return ext is not None and ext.bidwright is not None and ext.bidwright.explain == 1
+    if ext is None:
+        return False
+    return ext.explain == 1 or (ext.bidwright is not None and ext.bidwright.explain == 1)
+
+
+def exchange_of(request: BidRequest) -> str:
+    """Return who asks as ``ext.bidwright.exchange`` says, "" if it does not."""
+    ext = request.ext
+    return ext.bidwright.exchange if ext is not None and ext.bidwright is not None else ""

@@ -1,160 +1,17 @@
 """The bid request of OpenRTB 2.5/2.6 as types: the part of it that we read.
 
-Unknown fields are skipped, absent fields get the default of the specification (or a neutral
-value: "", 0, empty), so that a reader never asks "is it there?" where a default is natural. Where
-absence means "unknown" the type says ``| None``. Prices are CPM, as on the wire.
+Principles as in ``transport.openrtb_imp``, which has the impressions.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import msgspec
-
-Int = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""No field of OpenRTB needs more; larger numbers are nonsense that arithmetic may choke on."""
+from transport.openrtb_imp import Imp, Int, Wire
 
 FIRST_PRICE = 1
 SECOND_PRICE = 2
 
 
-class _Wire(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Base: immutable, no reference cycles (so the collector need not track it)."""
-
-
-class Format(_Wire, frozen=True, gc=False):
-    """One size that a banner slot takes, in device-independent pixels."""
-
-    w: Int = 0
-    h: Int = 0
-    wratio: Int = 0
-    hratio: Int = 0
-    wmin: Int = 0
-
-
-class Banner(_Wire, frozen=True, gc=False):
-    """A display slot; sizes are ``format`` or else the single ``w`` x ``h`` (0 = not given)."""
-
-    format: tuple[Format, ...] = ()
-    w: Int = 0
-    h: Int = 0
-    btype: tuple[Int, ...] = ()
-    battr: tuple[Int, ...] = ()
-    pos: Int = 0
-    mimes: tuple[str, ...] = ()
-    topframe: Int = 0
-    expdir: tuple[Int, ...] = ()
-    api: tuple[Int, ...] = ()
-    id: str = ""
-
-
-class Video(_Wire, frozen=True, gc=False):
-    """A video slot; durations in seconds, 0 = not limited."""
-
-    mimes: tuple[str, ...] = ()
-    minduration: Int = 0
-    maxduration: Int = 0
-    rqddurs: tuple[Int, ...] = ()
-    startdelay: Int | None = None
-    protocols: tuple[Int, ...] = ()
-    w: Int = 0
-    h: Int = 0
-    placement: Int = 0
-    plcmt: Int = 0
-    linearity: Int = 0
-    skip: Int | None = None
-    mincpmpersec: float = 0.0
-    battr: tuple[Int, ...] = ()
-    minbitrate: Int = 0
-    maxbitrate: Int = 0
-    playbackmethod: tuple[Int, ...] = ()
-    delivery: tuple[Int, ...] = ()
-    pos: Int = 0
-    api: tuple[Int, ...] = ()
-    podid: str = ""
-    poddur: Int = 0
-    maxseq: Int = 0
-
-
-class Audio(_Wire, frozen=True, gc=False):
-    """An audio slot; durations in seconds, 0 = not limited."""
-
-    mimes: tuple[str, ...] = ()
-    minduration: Int = 0
-    maxduration: Int = 0
-    rqddurs: tuple[Int, ...] = ()
-    startdelay: Int | None = None
-    protocols: tuple[Int, ...] = ()
-    mincpmpersec: float = 0.0
-    battr: tuple[Int, ...] = ()
-    minbitrate: Int = 0
-    maxbitrate: Int = 0
-    delivery: tuple[Int, ...] = ()
-    api: tuple[Int, ...] = ()
-    feed: Int = 0
-    stitched: Int = 0
-    nvol: Int | None = None
-    podid: str = ""
-    poddur: Int = 0
-    maxseq: Int = 0
-
-
-class Native(_Wire, frozen=True, gc=False):
-    """A native slot; ``request`` is a JSON document of the Native Ad specification, as text."""
-
-    request: str = ""
-    ver: str = ""
-    api: tuple[Int, ...] = ()
-    battr: tuple[Int, ...] = ()
-
-
-class Deal(_Wire, frozen=True, gc=False):
-    """A private deal; its floor's currency does not inherit from the impression."""
-
-    id: str = ""
-    bidfloor: float = 0.0
-    bidfloorcur: str = "USD"
-    at: Int | None = None
-    wseat: tuple[str, ...] = ()
-    wadomain: tuple[str, ...] = ()
-    guar: Int = 0
-
-
-class Pmp(_Wire, frozen=True, gc=False):
-    """The private marketplace of an impression; 1 in ``private_auction`` forbids open bids."""
-
-    private_auction: Int = 0
-    deals: tuple[Deal, ...] = ()
-
-
-class Quantity(_Wire, frozen=True, gc=False):
-    """How many people one play reaches (digital out-of-home)."""
-
-    multiplier: float = 1.0
-
-
-class Imp(_Wire, frozen=True, gc=False):
-    """One impression on offer; ``bidfloor`` is CPM in ``bidfloorcur``."""
-
-    id: str
-    banner: Banner | None = None
-    video: Video | None = None
-    audio: Audio | None = None
-    native: Native | None = None
-    pmp: Pmp | None = None
-    instl: Int = 0
-    tagid: str = ""
-    bidfloor: float = 0.0
-    bidfloorcur: str = "USD"
-    secure: Int | None = None
-    rwdd: Int = 0
-    ssai: Int = 0
-    exp: Int = 0
-    qty: Quantity | None = None
-    dt: float = 0.0
-
-
-class Publisher(_Wire, frozen=True, gc=False):
+class Publisher(Wire, frozen=True, gc=False):
     """Who sells the impression."""
 
     id: str = ""
@@ -164,7 +21,7 @@ class Publisher(_Wire, frozen=True, gc=False):
     domain: str = ""
 
 
-class Content(_Wire, frozen=True, gc=False):
+class Content(Wire, frozen=True, gc=False):
     """What the user reads, watches or hears; ``len`` in seconds."""
 
     id: str = ""
@@ -184,7 +41,7 @@ class Content(_Wire, frozen=True, gc=False):
     langb: str = ""
 
 
-class Site(_Wire, frozen=True, gc=False):
+class Site(Wire, frozen=True, gc=False):
     """The website of a browser impression."""
 
     id: str = ""
@@ -203,7 +60,7 @@ class Site(_Wire, frozen=True, gc=False):
     keywords: str = ""
 
 
-class App(_Wire, frozen=True, gc=False):
+class App(Wire, frozen=True, gc=False):
     """The application of an in-app impression."""
 
     id: str = ""
@@ -222,7 +79,7 @@ class App(_Wire, frozen=True, gc=False):
     keywords: str = ""
 
 
-class Dooh(_Wire, frozen=True, gc=False):
+class Dooh(Wire, frozen=True, gc=False):
     """The screens of a digital out-of-home impression."""
 
     id: str = ""
@@ -235,7 +92,7 @@ class Dooh(_Wire, frozen=True, gc=False):
     content: Content | None = None
 
 
-class Geo(_Wire, frozen=True, gc=False):
+class Geo(Wire, frozen=True, gc=False):
     """A place; ``country`` is ISO-3166-1 alpha-3, ``utcoffset`` minutes from UTC."""
 
     lat: float | None = None
@@ -249,7 +106,7 @@ class Geo(_Wire, frozen=True, gc=False):
     utcoffset: Int | None = None
 
 
-class Device(_Wire, frozen=True, gc=False):
+class Device(Wire, frozen=True, gc=False):
     """What the user holds; ``lmt`` 1 limits tracking, ``dnt`` 1 asks not to track."""
 
     geo: Geo | None = None
@@ -274,13 +131,44 @@ class Device(_Wire, frozen=True, gc=False):
     ifa: str = ""
 
 
-class UserExt(_Wire, frozen=True, gc=False):
-    """Where 2.5 kept the consent string."""
+class Segment(Wire, frozen=True, gc=False):
+    """One audience that the user is said to belong to."""
+
+    id: str = ""
+    name: str = ""
+    value: str = ""
+
+
+class Data(Wire, frozen=True, gc=False):
+    """What one provider knows of the user."""
+
+    id: str = ""
+    name: str = ""
+    segment: tuple[Segment, ...] = ()
+
+
+class Uid(Wire, frozen=True, gc=False):
+    """One id of the user."""
+
+    id: str = ""
+    atype: Int = 0
+
+
+class Eid(Wire, frozen=True, gc=False):
+    """The user's ids in one id system; ``source`` is its domain."""
+
+    source: str = ""
+    uids: tuple[Uid, ...] = ()
+
+
+class UserExt(Wire, frozen=True, gc=False):
+    """Where 2.5 kept the consent string and the extended ids."""
 
     consent: str = ""
+    eids: tuple[Eid, ...] = ()
 
 
-class User(_Wire, frozen=True, gc=False):
+class User(Wire, frozen=True, gc=False):
     """Who sees the ad; ``consent`` is an IAB TCF string."""
 
     id: str = ""
@@ -289,18 +177,22 @@ class User(_Wire, frozen=True, gc=False):
     gender: str = ""
     keywords: str = ""
     geo: Geo | None = None
+    data: tuple[Data, ...] = ()
     consent: str = ""
+    eids: tuple[Eid, ...] = ()
     ext: UserExt | None = None
 
 
-class RegsExt(_Wire, frozen=True, gc=False):
+class RegsExt(Wire, frozen=True, gc=False):
     """Where 2.5 kept the privacy signals."""
 
     gdpr: Int | None = None
     us_privacy: str = ""
+    gpp: str = ""
+    gpp_sid: tuple[Int, ...] = ()
 
 
-class Regs(_Wire, frozen=True, gc=False):
+class Regs(Wire, frozen=True, gc=False):
     """Laws in force: ``coppa`` 1 = children, ``gdpr`` 1 = applies, None = unknown."""
 
     coppa: Int = 0
@@ -311,7 +203,7 @@ class Regs(_Wire, frozen=True, gc=False):
     ext: RegsExt | None = None
 
 
-class SupplyChainNode(_Wire, frozen=True, gc=False):
+class SupplyChainNode(Wire, frozen=True, gc=False):
     """One seller between publisher and us; ``hp`` 1 = it is paid."""
 
     asi: str = ""
@@ -322,7 +214,7 @@ class SupplyChainNode(_Wire, frozen=True, gc=False):
     domain: str = ""
 
 
-class SupplyChain(_Wire, frozen=True, gc=False):
+class SupplyChain(Wire, frozen=True, gc=False):
     """The sellers from the publisher to us; ``complete`` 1 = none is missing."""
 
     complete: Int = 0
@@ -330,13 +222,13 @@ class SupplyChain(_Wire, frozen=True, gc=False):
     ver: str = ""
 
 
-class SourceExt(_Wire, frozen=True, gc=False):
+class SourceExt(Wire, frozen=True, gc=False):
     """Where 2.5 kept the supply chain."""
 
     schain: SupplyChain | None = None
 
 
-class Source(_Wire, frozen=True, gc=False):
+class Source(Wire, frozen=True, gc=False):
     """Where the request came from; ``tid`` names the whole transaction."""
 
     fd: Int = 0
@@ -346,19 +238,21 @@ class Source(_Wire, frozen=True, gc=False):
     ext: SourceExt | None = None
 
 
-class BidwrightExt(_Wire, frozen=True, gc=False):
-    """Our own extension: 1 in ``explain`` asks for the story of the decision."""
+class BidwrightExt(Wire, frozen=True, gc=False):
+    """Our own extension: 1 in ``explain`` asks for the story; ``exchange`` says who asks."""
 
     explain: Int = 0
+    exchange: str = ""
 
 
-class RequestExt(_Wire, frozen=True, gc=False):
+class RequestExt(Wire, frozen=True, gc=False):
     """The part of ``ext`` that we read."""
 
     bidwright: BidwrightExt | None = None
+    explain: Int = 0
 
 
-class BidRequest(_Wire, frozen=True, gc=False):
+class BidRequest(Wire, frozen=True, gc=False):
     """One auction. ``tmax`` is ms for the answer, network included; 0 = not given."""
 
     id: str
@@ -376,6 +270,7 @@ class BidRequest(_Wire, frozen=True, gc=False):
     allimps: Int = 0
     cur: tuple[str, ...] = ()
     wlang: tuple[str, ...] = ()
+    wlangb: tuple[str, ...] = ()
     acat: tuple[str, ...] = ()
     bcat: tuple[str, ...] = ()
     cattax: Int = 1
