@@ -37,6 +37,7 @@ from actors.link_ledger import LedgerLink
 from actors.metering import Meter
 from actors.orchestrator import Orchestrator, OrchestratorKit
 from actors.oversight import Oversight
+from actors.reading import DollarsOnly, reading_of
 from actors.responses import NoticeForm
 from actors.steps import NAMES
 from actors.user_profiler import ProfilerOptions, UserProfiler
@@ -308,6 +309,7 @@ class _Bidder:
             rules,
             EligibleAds(CampaignIndex(self._campaigns), self._campaigns),
             self._world.secret[:32],
+            reading_of(self._settings, DollarsOnly()),
         )
         template = ChildSpec(
             id="impression",

@@ -74,9 +74,6 @@ class EligibleAds:
             opportunity: Made of that.
             unix_s: The present moment, seconds since 1970.
         """
-        why = mapping.refusal(request, imp)
-        if why is not None:
-            return Eligible((), (), why)
         key = (
             request.acat,
             bisect_right(self._moments, unix_s),

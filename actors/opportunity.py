@@ -1,4 +1,4 @@
-"""From the wire to the models: one ``Opportunity`` for each impression of an OpenRTB request.
+"""From the wire to the models: one ``Opportunity`` for each look at an impression.
 
 Principle: OpenRTB's many places for one fact are looked through here and nowhere else, and what the
 law or the user forbids us to use is left out here, so that nothing further in can use it by
@@ -7,51 +7,65 @@ mistake.
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Final
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
-from models.opportunity import Opportunity, Slot, category_indexes, device_kind
-from transport.openrtb import (
-    SECOND_PRICE,
-    Device,
-    Dooh,
-    Geo,
-    consent_of,
-    gdpr_applies,
-    us_privacy_of,
-)
+from actors.privacy import coarse_address, privacy_of, user_id_of
+from actors.reading import answer_currency
+from actors.slots import slots_of
+from models.opportunity import DealTerms, Opportunity, category_indexes, device_kind
+from transport.openrtb import SECOND_PRICE, Device, Dooh, Geo, exchange_of, supply_chain_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from actors.privacy import Privacy
+    from actors.reading import Reading
     from models.eligibility import Candidate
-    from transport.openrtb import App, Banner, BidRequest, Imp, Site, User
+    from models.opportunity import Slot
+    from transport.openrtb import App, BidRequest, Deal, Imp, Site, User
 
 SEAT: Final = "bidwright"
-CURRENCY: Final = "USD"
-MICROS_PER_CPM: Final = 1000
+AT_AGREED_PRICE: Final = 3
 _NO_GEO: Final = Geo()
 _NO_DEVICE: Final = Device()
 _NO_STRINGS: Final[frozenset[str]] = frozenset()
 _NO_NUMBERS: Final[frozenset[int]] = frozenset()
-_OPTED_OUT_PLACE: Final = 2  # of a US privacy string: version, notice, opt-out, agreement
 _SECONDS_PER_HOUR: Final = 3600
 _MINUTES_PER_HOUR: Final = 60
+_HOURS_PER_DAY: Final = 24
+_FIRST_WEEKDAY: Final = 3  # 1970 began on a Thursday
+_MAX_SEGMENTS: Final = 256
+_LETTERS_OF_LANGUAGE: Final = 2
+_EXCHANGE_NAME: Final = re.compile(r"[a-z0-9_-]{1,32}")
 
 
-def refusal(request: BidRequest, imp: Imp) -> str | None:
-    """Return why we may not bid on this impression whatever the ad, or None.
+def refusal(request: BidRequest, opportunity: Opportunity, reading: Reading) -> str | None:
+    """Return why we may not bid on this look at an impression whatever the ad, or None.
 
-    Codes: ``currency`` (US dollars are not taken), ``floor_currency`` (a floor in another one),
-    ``seat`` (we are not among the buyers asked).
+    Args:
+        request: The whole request.
+        opportunity: Made of it.
+        reading: What it was read by.
+
+    Returns:
+        ``currency`` (no currency that is taken has a rate), ``floor_currency`` (no way to fill
+        the impression has a floor in one that has), ``seat``, ``incomplete_schain``,
+        ``blocked_seller`` or ``no_consent_no_bid``.
     """
-    if request.cur and CURRENCY not in request.cur:
+    if not opportunity.currency_micros:
         return "currency"
-    if imp.bidfloor > 0 and imp.bidfloorcur not in ("", CURRENCY):
+    if not opportunity.slots:
         return "floor_currency"
-    if (request.wseat and SEAT not in request.wseat) or SEAT in request.bseat:
+    if SEAT in opportunity.blocked_seats or SEAT not in (opportunity.seats or (SEAT,)):
         return "seat"
-    return None
+    chain = supply_chain_of(request)
+    if chain is not None:
+        complaint = reading.supply.complaint(chain)
+        if complaint is not None:
+            return complaint
+    return "no_consent_no_bid" if reading.needs_consent and not opportunity.personal else None
 
 
 def permitted(request: BidRequest, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
@@ -70,93 +84,210 @@ def _is_within(code: str, allowed: Iterable[str]) -> bool:
     return any(code == listed or code.startswith(f"{listed}-") for listed in allowed)
 
 
-def opportunity_of(request: BidRequest, imp: Imp, unix_s: float) -> Opportunity:
-    """Read one impression.
+def opportunity_of(
+    request: BidRequest,
+    imp: Imp,
+    unix_s: float,
+    reading: Reading,
+    deal: Deal | None = None,
+    exchange: str = "",
+) -> Opportunity:
+    """Read one look at one impression: the open auction's, or a deal's.
 
     Args:
         request: The whole request.
         imp: One of its impressions.
         unix_s: The present moment, seconds since 1970 (UTC), for the user's hour of the day.
+        reading: Our place in the market.
+        deal: The deal of the impression that this look is about; None = the open auction.
+        exchange: Who asks, as the door knows it; "" = as the request says, if it does.
 
     Returns:
-        The impression; ``user_id`` is empty where it may not be used.
+        The impression; no personal data is in it where none may be used.
     """
-    device, user, regs = request.device or _NO_DEVICE, request.user, request.regs
-    inventory = request.site or request.app or request.dooh
-    geo = _geo(device, user)
-    gdpr = gdpr_applies(request)
-    consent = bool(consent_of(request))
-    coppa = regs is not None and regs.coppa == 1
-    limited = _tracking_limited(request)
+    privacy = privacy_of(request, reading)
+    device = request.device or _NO_DEVICE
+    name = exchange or exchange_name(exchange_of(request))
+    slots = slots_of(imp, deal, reading.rates)
     return Opportunity(
         request_id=request.id,
         imp_id=imp.id,
-        slots=slots_of(imp),
-        user_id="" if coppa or limited or (gdpr and not consent) else _user_id(user, device),
-        country=geo.country.upper(),
-        device_kind=device_kind(device.devicetype, device.ua),
-        os=device.os.lower(),
-        language=device.language[:2].lower(),
-        categories=_categories(inventory),
-        domain=_domain(inventory),
-        hour=_hour(unix_s, geo),
-        floor_micros=floor_micros(imp),
-        blocked_categories=frozenset(request.bcat) if request.bcat else _NO_STRINGS,
-        blocked_advertisers=(
-            frozenset(map(str.lower, request.badv)) if request.badv else _NO_STRINGS
-        ),
-        blocked_attributes=_blocked_attributes(imp),
-        secure=imp.secure == 1,
-        # An unknown kind of auction is priced as if we paid our bid: the careful side.
-        first_price=request.at != SECOND_PRICE,
-        private=imp.pmp is not None and imp.pmp.private_auction == 1,
-        gdpr=gdpr,
-        consent=consent,
-        coppa=coppa,
-        limit_tracking=limited,
-        ip=device.ip or device.ipv6,
-        user_agent=device.ua,
-        test=request.test == 1,
-        app=request.app is not None,
-        seats=frozenset(request.wseat) if request.wseat else None,
+        slots=slots,
+        floor_micros=min((slot.floor.base_micros for slot in slots), default=0),
+        exchange=name,
+        **_of_user(request.user, device, privacy, name),
+        **_of_place(request, device, unix_s),
+        **_of_rules(request, imp, slots),
+        **_of_market(request, imp, deal, reading),
     )
 
 
-def floor_micros(imp: Imp) -> int:
-    """Return the impression's floor in micros, rounded up: a bid at it is never below the floor."""
-    return math.ceil(imp.bidfloor * MICROS_PER_CPM - 1e-9) if imp.bidfloor > 0 else 0
+def _of_user(user: User | None, device: Device, privacy: Privacy, exchange: str) -> dict[str, Any]:
+    """What is known of the user, and what is allowed to be."""
+    geo = _geo(device, user)
+    address = device.ip or device.ipv6
+    facts: dict[str, Any] = {
+        "country": geo.country.upper(),
+        "region": geo.region.upper().rpartition("-")[2],
+        "device_kind": device_kind(device.devicetype, device.ua),
+        "os": device.os.lower(),
+        "language": language_code(device.language or device.langb),
+        "user_agent": device.ua,
+        "personal": privacy.personal,
+        "gdpr": privacy.gdpr,
+        "consent": privacy.consent,
+        "coppa": privacy.coppa,
+        "limit_tracking": privacy.limited,
+    }
+    if not privacy.personal:
+        facts["ip"] = coarse_address(address) if address else ""
+        return facts
+    facts["ip"] = address
+    facts["user_id"] = user_id_of(user, device, exchange)
+    facts["city"] = geo.city.lower()
+    facts["zip_code"] = geo.zip
+    if user is not None and user.data:
+        facts["segments"] = _segments(user)
+    return facts
 
 
-def slots_of(imp: Imp) -> tuple[Slot, ...]:
-    """Return every way to fill an impression: one slot a banner size, one for each other format."""
-    banner, video, audio = imp.banner, imp.video, imp.audio
-    slots: list[Slot] = []
-    if banner is not None:
-        slots.extend(_banner_slots(banner))
-    if video is not None:
-        shortest, longest = video.minduration, video.maxduration
-        slots.append(Slot("video", video.w, video.h, video.mimes, shortest, longest))
-    if imp.native is not None:
-        slots.append(Slot("native"))
-    if audio is not None:
-        shortest, longest = audio.minduration, audio.maxduration
-        slots.append(Slot("audio", 0, 0, audio.mimes, shortest, longest))
-    return tuple(slots)
+def _of_place(request: BidRequest, device: Device, unix_s: float) -> dict[str, Any]:
+    """Where and when the ad is seen."""
+    inventory = request.site or request.app or request.dooh
+    hours = int(unix_s / _SECONDS_PER_HOUR + _offset_h(_geo(device, request.user)))
+    facts: dict[str, Any] = {
+        "hour": hours % _HOURS_PER_DAY,
+        "day": (hours // _HOURS_PER_DAY + _FIRST_WEEKDAY) % 7,
+        "app": request.app is not None,
+    }
+    if inventory is None:
+        return facts
+    facts["domain"] = _domain(inventory)
+    if request.app is not None:
+        facts["bundle"] = request.app.bundle.lower()
+    content = inventory.content
+    codes: tuple[str, ...] = ()
+    if not isinstance(inventory, Dooh):
+        codes = (*inventory.pagecat, *inventory.sectioncat, *inventory.cat)
+    inner = () if content is None else content.cat
+    if codes or inner:
+        facts["categories"] = category_indexes((*codes, *inner))
+        families = content_of(getattr(inventory, "cattax", 1), codes)
+        if content is not None and inner:
+            families |= content_of(content.cattax, inner)
+        facts["content"] = families
+    return facts
 
 
-def _banner_slots(banner: Banner) -> list[Slot]:
-    sizes = {(size.w, size.h): None for size in banner.format if size.w and size.h}
-    if (banner.w and banner.h) or not sizes:
-        sizes[banner.w, banner.h] = None
-    return [Slot("banner", w, h, banner.mimes) for w, h in sizes]
+def _of_rules(request: BidRequest, imp: Imp, slots: tuple[Slot, ...]) -> dict[str, Any]:
+    """What the publisher lets in (OpenRTB 2.6, section 3.2.1)."""
+    facts: dict[str, Any] = {
+        "category_taxonomy": request.cattax,
+        "blocked_attributes": _blocked_attributes(slots),
+        # A value that the specification does not know counts as yes.
+        "secure": bool(imp.secure),
+    }
+    if request.bcat:
+        facts["blocked_categories"] = frozenset(request.bcat)
+    if request.acat:
+        facts["allowed_categories"] = frozenset(request.acat)
+    if request.badv:
+        facts["blocked_advertisers"] = frozenset(map(str.lower, request.badv))
+    if request.bapp:
+        facts["blocked_apps"] = frozenset(map(str.lower, request.bapp))
+    if request.wlang or request.wlangb:
+        facts["allowed_languages"] = allowed_languages(request.wlang, request.wlangb)
+    if request.wseat:
+        facts["seats"] = frozenset(request.wseat)
+    if request.bseat:
+        facts["blocked_seats"] = frozenset(request.bseat)
+    return facts
 
 
-def _blocked_attributes(imp: Imp) -> frozenset[int]:
+def _of_market(
+    request: BidRequest, imp: Imp, deal: Deal | None, reading: Reading
+) -> dict[str, Any]:
+    """On which terms the impression is sold."""
+    at = request.at if deal is None or deal.at is None else deal.at
+    currency, currency_micros = answer_currency(request.cur, reading.rates)
+    facts: dict[str, Any] = {
+        # An unknown kind of auction is priced as if we paid our bid: the careful side.
+        "first_price": at != SECOND_PRICE,
+        "currency": currency,
+        "currency_micros": currency_micros,
+        "life_s": max(0, imp.exp),
+        "interstitial": imp.instl == 1,
+        "rewarded": imp.rwdd == 1,
+        "test": request.test != 0,
+    }
+    if imp.qty is not None:
+        facts["quantity"] = imp.qty.multiplier
+    if deal is not None:
+        facts["deal"] = deal_terms(deal)
+    elif imp.pmp is not None:
+        facts["private"] = imp.pmp.private_auction != 0
+    return facts
+
+
+def deal_terms(deal: Deal) -> DealTerms:
+    """Return the terms of a private deal (OpenRTB 2.6, section 3.2.12)."""
+    return DealTerms(
+        deal.id,
+        deal.at == AT_AGREED_PRICE,
+        deal.guar == 1,
+        frozenset(deal.wseat) if deal.wseat else None,
+        frozenset(map(str.lower, deal.wadomain)) if deal.wadomain else None,
+    )
+
+
+def exchange_name(text: str) -> str:
+    """Return the name of an exchange as we write it, "" for what is none."""
+    name = text.lower()
+    return name if name and _EXCHANGE_NAME.fullmatch(name) else ""
+
+
+@lru_cache(maxsize=1024)
+def language_code(text: str) -> str:
+    """Return the ISO-639-1 code that a language tag begins with (``de-AT`` -> ``de``), else ""."""
+    code = text.replace("_", "-").partition("-")[0].lower()
+    return code if len(code) == _LETTERS_OF_LANGUAGE and code.isalpha() else ""
+
+
+@lru_cache(maxsize=1024)
+def allowed_languages(codes: tuple[str, ...], tags: tuple[str, ...]) -> frozenset[str]:
+    """Return the languages that ads may have; where both lists are sent, both hold.
+
+    Args:
+        codes: ``wlang``, ISO-639-1.
+        tags: ``wlangb``, BCP-47.
+    """
+    lists = [frozenset(filter(None, map(language_code, each))) for each in (codes, tags) if each]
+    return frozenset.intersection(*lists)
+
+
+@lru_cache(maxsize=4096)
+def content_of(taxonomy: int, codes: tuple[str, ...]) -> frozenset[tuple[int, str]]:
+    """Return content categories as (taxonomy, code), each with those that it belongs to."""
+    return frozenset((taxonomy, name) for code in codes for name in (code, code.partition("-")[0]))
+
+
+def _blocked_attributes(slots: tuple[Slot, ...]) -> frozenset[int]:
     blocked: frozenset[int] = _NO_NUMBERS
-    for medium in (imp.banner, imp.video, imp.audio, imp.native):
-        if medium is not None and medium.battr:
-            blocked = blocked.union(medium.battr)
+    for slot in slots:
+        if slot.blocked_attributes:
+            blocked |= slot.blocked_attributes
     return blocked
+
+
+def _segments(user: User) -> frozenset[str]:
+    """Return the audiences of a user by their bare ids and with who says so, boundedly many."""
+    names: set[str] = set()
+    for data in user.data:
+        for segment in data.segment:
+            if segment.id and len(names) < _MAX_SEGMENTS:
+                names.add(segment.id)
+                names.update(f"{who}:{segment.id}" for who in (data.id, data.name) if who)
+    return frozenset(names)
 
 
 def _geo(device: Device, user: User | None) -> Geo:
@@ -165,39 +296,22 @@ def _geo(device: Device, user: User | None) -> Geo:
     return user.geo if user is not None and user.geo is not None else _NO_GEO
 
 
-def _tracking_limited(request: BidRequest) -> bool:
-    device = request.device
-    if device is not None and (device.lmt == 1 or device.dnt == 1):
-        return True
-    privacy = us_privacy_of(request)
-    return len(privacy) > _OPTED_OUT_PLACE and privacy[_OPTED_OUT_PLACE] in "Yy"
+def _offset_h(geo: Geo) -> float:
+    return (geo.utcoffset or 0) / _MINUTES_PER_HOUR
 
 
-def _user_id(user: User | None, device: Device) -> str:
-    if user is not None and (user.buyeruid or user.id):
-        return user.buyeruid or user.id
-    return device.ifa
-
-
-def _hour(unix_s: float, geo: Geo) -> int:
-    offset_h = (geo.utcoffset or 0) / _MINUTES_PER_HOUR
-    return int(unix_s / _SECONDS_PER_HOUR + offset_h) % 24
-
-
-def _categories(inventory: Site | App | Dooh | None) -> tuple[int, ...]:
-    """Return category indexes, the page's own before its section's and its site's."""
-    if inventory is None:
-        return ()
-    codes: tuple[str, ...] = () if inventory.content is None else inventory.content.cat
-    if not isinstance(inventory, Dooh):
-        codes = (*inventory.pagecat, *inventory.sectioncat, *inventory.cat, *codes)
-    return category_indexes(codes) if codes else ()
-
-
-def _domain(inventory: Site | App | Dooh | None) -> str:
-    if inventory is None:
-        return ""
+def _domain(inventory: Site | App | Dooh) -> str:
     name: str = getattr(inventory, "bundle", "") or inventory.domain
+    if not name:
+        name = _host(getattr(inventory, "page", ""))
     if not name and inventory.publisher is not None:
         name = inventory.publisher.domain
     return name.lower()
+
+
+def _host(url: str) -> str:
+    """Return the host of a web address, "" if it has none."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.lower() not in {"http", "https"}:
+        return ""
+    return rest.partition("/")[0].partition("?")[0].rpartition("@")[2].partition(":")[0]

@@ -7,14 +7,16 @@ milliseconds and is never restarted: if it dies, the gateway hears so and answer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from thespian.actors import WakeupMessage
 
 from actors.decision import NEVER, Decision
+from actors.eligible import Eligible
 from actors.messages import Decided, Released
-from actors.opportunity import opportunity_of
+from actors.opportunity import opportunity_of, refusal
+from actors.reading import Reading
 from actors.records import record_of
 from actors.steps import COUNT
 from supervision import Down, LightActor
@@ -38,12 +40,14 @@ class OrchestratorKit:
         rules: Shares, caps and fallbacks.
         ads: Which ads may be shown.
         user_salt: Key of the user hash in the decision log.
+        reading: By what requests are read.
     """
 
     bidder: str
     rules: DecisionRules
     ads: EligibleAds
     user_salt: bytes
+    reading: Reading = field(default_factory=Reading)
 
 
 class Job:
@@ -103,8 +107,12 @@ class Orchestrator(LightActor):
         """Read the impression and ask the first question."""
         kit, job = self._kit, self._job
         now_s = self.cell.clock()
-        opportunity = opportunity_of(job.request, job.imp, job.unix_s)
-        eligible = kit.ads.find(job.request, job.imp, opportunity, job.unix_s)
+        opportunity = opportunity_of(job.request, job.imp, job.unix_s, kit.reading)
+        why = refusal(job.request, opportunity, kit.reading)
+        if why is None:
+            eligible = kit.ads.find(job.request, job.imp, opportunity, job.unix_s)
+        else:
+            eligible = Eligible((), (), why)
         self._decision = Decision(
             kit.rules, opportunity, eligible, job.key, job.arrived_s, job.deadline_s
         )

@@ -36,6 +36,7 @@ from actors.ledger.wallet import Wallet, WalletTerms
 from actors.messages import BudgetView, Price
 from actors.opportunity import opportunity_of
 from actors.pricing import load_pricing
+from actors.reading import Reading
 from actors.responses import NoticeForm, bid_of, response_of
 from config.campaigns import load_campaigns
 from config.paths import NodePaths
@@ -69,6 +70,7 @@ SECRET = b"an honest secret of enough bytes"
 VECTOR = np.full(16, 0.25, dtype=np.float32)
 RICH_MICROS = 1_000_000_000
 BURST = 32
+READING = Reading()
 CHUNK = 250
 
 
@@ -193,14 +195,14 @@ def stages(requests: Sequence[dict[str, Any]]) -> dict[str, float]:
     rules = DoorRules(1 << 18, 1_024, 0.1, 0.01, 0.002)
     admitted = [admit(rules, body, 0).request for body in bodies]  # type: ignore[union-attr]
     pairs = [(request, request.imp[0]) for request in admitted]
-    opportunities = [opportunity_of(request, imp, 1.8e9) for request, imp in pairs]
+    opportunities = [opportunity_of(request, imp, 1.8e9, READING) for request, imp in pairs]
     index = CampaignIndex(load_campaigns())
     ads = EligibleAds(index, load_campaigns())
     decided = [(each, tuple(index.candidates(each, 1.8e9))) for each in opportunities]
     decided = [(each, found) for each, found in decided if found]
     took = {
         "decode and admit": best_us(lambda body: admit(rules, body, 0), bodies),
-        "map to opportunity": best_us(lambda pair: opportunity_of(pair[0], pair[1], 1.8e9), pairs),
+        "map to opportunity": best_us(lambda pair: opportunity_of(*pair, 1.8e9, READING), pairs),
         "eligible ads, remembered": best_us(
             lambda case: ads.find(case[0][0], case[0][1], case[1], 1.8e9),
             list(zip(pairs, opportunities, strict=True)),

@@ -40,6 +40,7 @@ def _listed(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Purposes = Annotated[tuple[Annotated[int, Field(ge=1, le=24)], ...], BeforeValidator(_listed)]
 FileName = Annotated[str, AfterValidator(_absolute_if_any)]
 Host = Annotated[str, BeforeValidator(_not_blank)]
 Folder = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_absolute)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from config.sections import FileName, Names, Positive, Seconds, Section
+from config.sections import FileName, Names, Positive, Purposes, Seconds, Section
 
 
 class MoneySettings(Section):
@@ -42,6 +42,10 @@ class PrivacySettings(Section):
 
     vendor_id: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Our number in the IAB's Global Vendor List; with 0 nobody can consent to us under GDPR."""
+    consent_purposes: Purposes = (1, 3, 4)
+    """Purposes of the TCF to which a user under GDPR must have consented."""
+    interest_purposes: Purposes = (2, 7)
+    """Purposes for which a legitimate interest does as well as a consent."""
     without_consent: Literal["contextual", "no_bid"] = "contextual"
     """What is done where the law or the user forbids personal data: bid without, or not at all."""
 

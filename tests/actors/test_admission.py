@@ -9,6 +9,7 @@ import pytest
 
 from actors.admission import MAX_TMAX_MS, Admitted, DoorRules, Refused, admit
 from actors.opportunity import opportunity_of
+from actors.reading import Reading
 from transport.codec import encode_response
 from transport.openrtb import Bid, BidResponse, SeatBid
 
@@ -34,7 +35,7 @@ def test_a_number_of_any_size_can_be_reckoned_with_and_written(number: object) -
     outcome = admit(RULES, body(imp=[imp], user=user, device={"devicetype": number}), 0)
     assert isinstance(outcome, Admitted)
     request = outcome.request
-    (slot,) = opportunity_of(request, request.imp[0], 1.7e9).slots
+    (slot,) = opportunity_of(request, request.imp[0], 1.7e9, Reading()).slots
     bid = Bid(id="b", impid="1", price=1.0, w=slot.w, h=slot.h)
     response = BidResponse(id="r", seatbid=(SeatBid(bid=(bid,)),))
     assert encode_response(response, outcome.form)

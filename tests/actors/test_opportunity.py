@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.opportunity import floor_micros, opportunity_of, permitted, refusal, slots_of
+from actors.opportunity import opportunity_of, permitted, refusal
+from actors.reading import Reading
+from actors.slots import floor_of, slots_of
 from models.opportunity import Opportunity, Slot
 from tests.actors.samples import candidate
 from transport.codec import decode_request
@@ -17,9 +19,12 @@ from transport.codec import decode_request
 NOON = 1_800_014_400.0  # 12:00 UTC
 
 
+HELD = Reading()
+
+
 def read(**changes: Any) -> Opportunity:
     request = parse(**changes)
-    return opportunity_of(request, request.imp[0], NOON)
+    return opportunity_of(request, request.imp[0], NOON, HELD)
 
 
 def parse(**changes: Any) -> Any:
@@ -126,7 +131,7 @@ def test_with_consent_a_user_under_gdpr_may_be_known() -> None:
 def test_every_way_to_fill_an_impression_is_a_slot(
     media: dict[str, Any], slots: tuple[Slot, ...]
 ) -> None:
-    assert slots_of(parse(imp=[{"id": "1"} | media]).imp[0]) == slots
+    assert slots_of(parse(imp=[{"id": "1"} | media]).imp[0], None, HELD.rates) == slots
 
 
 def test_blocked_attributes_of_all_media_count_together() -> None:
@@ -151,7 +156,7 @@ def test_what_we_cannot_bid_on_at_all_is_refused_with_its_code(
     changes: dict[str, Any], code: str | None
 ) -> None:
     request = parse(**changes)
-    assert refusal(request, request.imp[0]) == code
+    assert refusal(request, read(**changes), HELD) == code
 
 
 def test_an_allow_list_of_categories_admits_only_what_is_on_it() -> None:
@@ -164,6 +169,8 @@ def test_an_allow_list_of_categories_admits_only_what_is_on_it() -> None:
 
 @given(st.floats(0.0, 1e6, allow_nan=False))
 def test_a_bid_at_the_floor_in_micros_is_never_below_the_floor_on_the_wire(cpm: float) -> None:
-    micros = floor_micros(parse(imp=imp(bidfloor=cpm)).imp[0])
+    floor = floor_of(parse(imp=imp(bidfloor=cpm)).imp[0], None, None, HELD.rates)
+    assert floor is not None
+    micros = floor.base_micros
     assert micros / 1000 >= cpm - 1e-11
     assert micros <= cpm * 1000 + 1

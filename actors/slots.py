@@ -1,0 +1,110 @@
+"""The ways to fill an impression: one slot for each banner size and each other format.
+
+Principle: an impression on the wire is up to four formats that share some fields; the models want
+each way to fill it by itself, with its own floor. A way whose floor is in a currency without a rate
+is no way, because no bid could be proved to reach it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from models.opportunity import Floor, Slot
+
+if TYPE_CHECKING:
+    from actors.reading import Rates
+    from transport.openrtb import Audio, Banner, Deal, Imp, Native, Video
+
+_NO_NUMBERS: Final[frozenset[int]] = frozenset()
+_NO_FLOOR: Final = Floor()
+
+
+def floor_of(
+    imp: Imp, deal: Deal | None, medium: Video | Audio | None, rates: Rates
+) -> Floor | None:
+    """Return the lowest price of one way to fill an impression, None without a rate."""
+    priced = imp if deal is None or deal.bidfloor <= 0 else deal
+    if priced.bidfloor <= 0:
+        return _NO_FLOOR
+    unit_micros = rates.micros_of(priced.bidfloorcur or "USD")
+    if unit_micros is None:
+        return None
+    return Floor(math.ceil(priced.bidfloor * unit_micros / 1000 - 1e-9))
+
+
+def slots_of(imp: Imp, deal: Deal | None, rates: Rates) -> tuple[Slot, ...]:
+    """Return every way to fill an impression for which a floor can be worked out.
+
+    Args:
+        imp: The impression.
+        deal: The deal on whose terms it is looked at; None = the open auction.
+        rates: What currencies are worth.
+    """
+    slots: list[Slot] = []
+    if imp.banner is not None or imp.native is not None:
+        floor = floor_of(imp, deal, None, rates)
+        if floor is not None:
+            slots.extend(_still_slots(imp, floor))
+    for name, medium in (("video", imp.video), ("audio", imp.audio)):
+        if medium is not None:
+            floor = floor_of(imp, deal, medium, rates)
+            if floor is not None:
+                slots.append(_timed_slot(medium, name, floor))
+    return tuple(slots)
+
+
+def _still_slots(imp: Imp, floor: Floor) -> list[Slot]:
+    slots = [] if imp.banner is None else _banner_slots(imp.banner, floor)
+    if imp.native is not None:
+        slots.append(_native_slot(imp.native, floor))
+    return slots
+
+
+def _banner_slots(banner: Banner, floor: Floor) -> list[Slot]:
+    sizes = {(size.w, size.h): None for size in banner.format if size.w and size.h}
+    if (banner.w and banner.h) or not sizes:
+        sizes[banner.w, banner.h] = None
+    blocked, types = _numbers(banner.battr), _numbers(banner.btype)
+    return [
+        Slot(
+            "banner",
+            w,
+            h,
+            banner.mimes,
+            apis=banner.api,
+            blocked_attributes=blocked,
+            blocked_types=types,
+            floor=floor,
+        )
+        for w, h in sizes
+    ]
+
+
+def _native_slot(native: Native, floor: Floor) -> Slot:
+    return Slot("native", apis=native.api, blocked_attributes=_numbers(native.battr), floor=floor)
+
+
+def _timed_slot(medium: Video | Audio, name: str, floor: Floor) -> Slot:
+    skip: int | None = getattr(medium, "skip", None)
+    return Slot(
+        name,
+        max(0, getattr(medium, "w", 0)),
+        max(0, getattr(medium, "h", 0)),
+        medium.mimes,
+        max(0, medium.minduration),
+        max(0, medium.maxduration),
+        medium.rqddurs,
+        medium.protocols,
+        medium.api,
+        getattr(medium, "linearity", 0),
+        skip,
+        max(0, medium.maxbitrate),
+        max(0, medium.minbitrate),
+        _numbers(medium.battr),
+        floor=floor,
+    )
+
+
+def _numbers(listed: tuple[int, ...]) -> frozenset[int]:
+    return frozenset(listed) if listed else _NO_NUMBERS
