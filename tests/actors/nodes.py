@@ -79,7 +79,8 @@ class Node:
     def _start_ledger(self) -> Ref:
         durable = self.settings.defences.durability
         config = LedgerConfig.of_node(self.settings.money, self.paths, answers_after_commit=durable)
-        budgets = {each.id: each.budget_micros for each in load_campaigns()}
+        campaigns = load_campaigns(self.settings.node.campaign_file)
+        budgets = {each.id: each.budget_micros for each in campaigns}
         return self.world.spawn(LedgerActor(config, budgets, self.world.hub))
 
     def start_inference(self) -> Ref:
