@@ -15,52 +15,22 @@ from typing import Literal
 
 import msgspec
 
+from config.creatives import Creative, Format, FrequencyCap, creative_complaint
 from config.errors import ConfigError
 from config.once import read_once
 
-Format = Literal["banner", "video", "native", "audio"]
+__all__ = [
+    "SAMPLE_CAMPAIGNS",
+    "Campaign",
+    "Creative",
+    "Format",
+    "FrequencyCap",
+    "Targeting",
+    "load_campaigns",
+]
 
 #: The sample campaigns that ship with the project.
 SAMPLE_CAMPAIGNS = Path(__file__).with_name("campaigns.toml")
-
-
-class FrequencyCap(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How often one user sees something: at most ``impressions`` within ``window_s`` seconds."""
-
-    impressions: int
-    window_s: int
-
-
-class Creative(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One ad as it is delivered.
-
-    Attributes:
-        id: Unique in the whole campaign file.
-        format: Kind of placement that it fits.
-        w: Width in pixels; 0 for audio and native.
-        h: Height in pixels; 0 for audio and native.
-        mimes: Content types, e.g. ``video/mp4``; a placement must accept at least one of them.
-        duration_s: Length of a video or audio ad in seconds, 0 otherwise.
-        language: ISO-639-1 code, or ``""`` for an ad without words.
-        attributes: Creative attributes (AdCOM list), which publishers may block.
-        adm: Markup, in which the exchange replaces OpenRTB macros such as ``${AUCTION_PRICE}``.
-        title: What a person calls it.
-        caps: How often one user sees this one; all of them hold.
-        refused_by: Exchanges that have not approved it.
-    """
-
-    id: str
-    format: Format
-    w: int = 0
-    h: int = 0
-    mimes: tuple[str, ...] = ()
-    duration_s: int = 0
-    language: str = ""
-    attributes: tuple[int, ...] = ()
-    adm: str
-    title: str
-    caps: tuple[FrequencyCap, ...] = ()
-    refused_by: tuple[str, ...] = ()
 
 
 class Targeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -240,11 +210,5 @@ def _creative_complaint(campaign: Campaign) -> str | None:
     """Return what is wrong with the creatives of one campaign."""
     if not campaign.creatives:
         return "has no creatives; give it at least one [[campaigns.creatives]]"
-    for creative in campaign.creatives:
-        if creative.format == "banner" and (creative.w <= 0 or creative.h <= 0):
-            return f"banner {creative.id!r} needs w and h in pixels"
-        if creative.format in {"video", "audio"} and not (
-            creative.mimes and creative.duration_s > 0
-        ):
-            return f"{creative.format} {creative.id!r} needs mimes and duration_s"
-    return None
+    complaints = map(creative_complaint, campaign.creatives)
+    return next((complaint for complaint in complaints if complaint is not None), None)

@@ -82,6 +82,9 @@ class NativeAsset(msgspec.Struct, frozen=True, gc=False):
         max_length: Characters of a title or of data at most; 0 = no limit.
         min_w: Least width of an image, 0 = any.
         min_h: Least height of an image, 0 = any.
+        w: The width that an image must have, 0 = any.
+        h: The height that an image must have, 0 = any.
+        mimes: Content types of images that are accepted; empty = any.
     """
 
     id: int
@@ -91,6 +94,9 @@ class NativeAsset(msgspec.Struct, frozen=True, gc=False):
     max_length: int = 0
     min_w: int = 0
     min_h: int = 0
+    w: int = 0
+    h: int = 0
+    mimes: tuple[str, ...] = ()
 
 
 class NativeForm(msgspec.Struct, frozen=True, gc=False):
