@@ -7,7 +7,7 @@ it.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -16,9 +16,20 @@ from actors.reasons import nbr_of
 from transport.codec import WireFormat, decode_request, no_bid, refusal, sniff_format
 from transport.errors import InvalidRequestError, MalformedRequestError
 from transport.openrtb import BidRequest
+from transport.reading import UNREADABLE
 
 MAX_TMAX_MS: Final = 10_000
 """A request cannot hold its place for longer than this, whatever it claims."""
+
+
+class _Id(msgspec.Struct):
+    id: Any = ""
+
+
+_read_id: Final = {
+    WireFormat.JSON: msgspec.json.Decoder(_Id).decode,
+    WireFormat.MSGPACK: msgspec.msgpack.Decoder(_Id).decode,
+}
 
 
 class DoorRules(msgspec.Struct, frozen=True):
@@ -40,7 +51,7 @@ class DoorRules(msgspec.Struct, frozen=True):
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """A request that gets a decision within ``time_s`` seconds."""
+    """A request that gets a decision within ``time_s`` seconds of its arrival."""
 
     request: BidRequest
     form: WireFormat
@@ -55,13 +66,17 @@ class Refused(msgspec.Struct, frozen=True):
     request_id: str = ""
 
 
-def admit(rules: DoorRules, body: bytes, in_flight: int) -> Admitted | Refused:
+def admit(
+    rules: DoorRules, body: bytes, in_flight: int, age_s: float = 0.0, expected_s: float = 0.0
+) -> Admitted | Refused:
     """Read a request and decide whether it comes in.
 
     Args:
         rules: The bounds.
         body: As received.
         in_flight: Impressions undecided now.
+        age_s: How long ago it came.
+        expected_s: How long a decision takes now.
     """
     try:
         request, form = decode_request(body, rules.max_body_bytes)
@@ -72,11 +87,26 @@ def admit(rules: DoorRules, body: bytes, in_flight: int) -> Admitted | Refused:
         return Refused(reasons.INVALID_REQUEST, answer, error.request_id)
     tmax_s = min(request.tmax, MAX_TMAX_MS) / 1000 if request.tmax > 0 else rules.default_tmax_s
     time_s = tmax_s - rules.network_margin_s
-    if time_s < rules.min_time_s:
+    if time_s - age_s < max(rules.min_time_s, expected_s):
         return _no_bid(request.id, form, reasons.INSUFFICIENT_TIME)
     if in_flight + len(request.imp) > rules.max_in_flight:
         return _no_bid(request.id, form, reasons.OVERLOADED)
     return Admitted(request, form, time_s)
+
+
+def turn_away(body: bytes) -> Refused:
+    """Answer a request for which there is no room; of the body only the id is read.
+
+    What cannot be read at all is told so, as ever.
+    """
+    form = sniff_format(body)
+    try:
+        request_id = _read_id[form](body).id
+    except UNREADABLE as error:
+        why = MalformedRequestError(f"not {form.value}: {error}")
+        return Refused(reasons.MALFORMED, refusal(why, form))
+    name = request_id if isinstance(request_id, str) else ""
+    return _no_bid(name, form, reasons.OVERLOADED)
 
 
 def _no_bid(request_id: str, form: WireFormat, reason: str) -> Refused:

@@ -1,21 +1,44 @@
 """What was answered to which request, so that a request delivered again gives the same answer.
 
 Principle: a resent request is the same bytes (that is what an nng REQ socket sends again), so the
-body itself is the name of the request; two different requests that share an id are two requests.
-The memory is bounded in entries and in bytes; what is forgotten would be decided afresh.
+body's digest is the name of the request; two different requests that share an id are two requests.
+Bodies themselves are not kept: they may hold what must not be stored. The memory is bounded in
+entries and in bytes; what is forgotten would be decided afresh.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transport.envelope import Envelope
+
+NAME_BYTES = 16
+"""Two of a million million requests share a name with a chance of one to 10^14."""
+
+
+def name_of(envelope: Envelope | None, body: bytes) -> bytes:
+    """Return the name of a request: the same for the same body from the same exchange.
+
+    Args:
+        envelope: What the edge knows of it; who asks and with which rights changes the answer.
+        body: As received.
+    """
+    if envelope is None:
+        return blake2b(body, digest_size=NAME_BYTES).digest()
+    person = envelope.exchange.encode()
+    salt = b"explain" if envelope.may_explain else b"plain"
+    return blake2b(body, digest_size=NAME_BYTES, key=person, salt=salt).digest()
 
 
 class AnswerMemory:
-    """Remembers the latest answers by request body.
+    """Remembers the latest answers by the names of their requests.
 
     Args:
         max_entries: Answers kept at most; the oldest go first.
-        max_bytes: Bytes of bodies and answers kept at most.
+        max_bytes: Bytes of names and answers kept at most.
     """
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
@@ -27,16 +50,16 @@ class AnswerMemory:
     def __len__(self) -> int:
         return len(self._answers)
 
-    def find(self, body: bytes) -> bytes | None:
+    def find(self, name: bytes) -> bytes | None:
         """Return what was answered to this request, None if it is new or forgotten."""
-        return self._answers.get(body)
+        return self._answers.get(name)
 
-    def keep(self, body: bytes, answer: bytes) -> None:
+    def keep(self, name: bytes, answer: bytes) -> None:
         """Remember an answer, and forget the oldest ones that no longer fit."""
-        if body in self._answers:
+        if name in self._answers:
             return
-        self._answers[body] = answer
-        self._bytes += len(body) + len(answer)
+        self._answers[name] = answer
+        self._bytes += len(name) + len(answer)
         while len(self._answers) > self._max_entries or self._bytes > self._max_bytes:
-            old_body, old_answer = self._answers.popitem(last=False)
-            self._bytes -= len(old_body) + len(old_answer)
+            old_name, old_answer = self._answers.popitem(last=False)
+            self._bytes -= len(old_name) + len(old_answer)

@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 
 from actors import reasons
-from actors.admission import Refused, admit
-from actors.answer_memory import AnswerMemory
 from actors.answers import FLUSH, Answers
 from actors.decision import NEVER
+from actors.intake import Intake
 from actors.messages import Decided, Released
 from actors.orchestrator import Job
-from actors.pending import Pending
 from actors.steps import ROLES
 from supervision import Down, LightActor, StartChild
 
@@ -30,15 +28,14 @@ if TYPE_CHECKING:
     from actors.admission import DoorRules
     from actors.journal import Journal
     from actors.metering import Meter
+    from actors.pending import Pending
     from actors.responses import NoticeForm
     from supervision.ref import Ref, Timer
     from supervision.registry import Route
     from transport.faults import Link
-    from transport.frames import LinkFactory, Received, ServerLink
+    from transport.frames import LinkFactory, ServerLink
     from transport.segments import SegmentWriter
 
-BURST: Final = 64
-"""Requests taken from the socket in one turn."""
 GUARD_S: Final = 0.002
 """How long after its deadline an orchestrator may still be heard."""
 SPARE_BYTES: Final = 1 << 20
@@ -65,6 +62,8 @@ class GatewayKit:
         meter: Where the numbers go.
         journal: What is told of single requests.
         flush_metrics_s: How often they are sent.
+        explains: Whoever asks on the socket itself is told why there was no bid.
+        sheds: What cannot be decided in time is answered before it is read.
     """
 
     bidder: str
@@ -80,6 +79,8 @@ class GatewayKit:
     meter: Meter
     journal: Journal
     flush_metrics_s: float
+    explains: bool = True
+    sheds: bool = True
 
 
 class Gateway(LightActor):
@@ -92,13 +93,12 @@ class Gateway(LightActor):
     def __init__(self, kit: GatewayKit) -> None:
         self._kit = kit
         self._jobs: dict[int, tuple[Pending, str, str]] = {}
-        self._in_hand: dict[bytes, Pending] = {}
-        self._memory = AnswerMemory(kit.memory_entries, kit.memory_bytes)
         self._next_job = 1
         self._sweep_at_s = NEVER
         self._sweeper: Timer | None = None
         self._server: ServerLink | None = None
         self._log: SegmentWriter | None = None
+        self._intake: Intake | None = None
         self._answers: Answers | None = None
         self._handlers: dict[type, Callable[[Any], Any]] = {
             WatchMessage: self._on_readable,
@@ -114,7 +114,8 @@ class Gateway(LightActor):
         kit = self._kit
         self._log = log = kit.open_log()
         self._server = server = kit.links.server(kit.door.max_body_bytes + SPARE_BYTES)
-        self._answers = Answers(kit, self, server, log, self._leaving)
+        self._intake = intake = Intake(kit, self, server, self._start)
+        self._answers = Answers(kit, self, server, log, intake.leaving)
         for url in kit.urls:
             server.listen(url)
         registry = self.cell.registry
@@ -137,11 +138,13 @@ class Gateway(LightActor):
         return () if self._server is None else (self._server,)
 
     def describe(self) -> dict[str, Any]:
-        """Tell what is in hand."""
+        """Tell what is in hand, and how much may be."""
+        intake = self._intake
         return {
             "urls": list(self._kit.urls),
             "in_flight": len(self._jobs),
-            "remembered": len(self._memory),
+            "limit": 0 if intake is None else intake.limit,
+            "remembered": 0 if intake is None else intake.remembered,
             **self._kit.meter.gateway_account(),
         }
 
@@ -153,36 +156,8 @@ class Gateway(LightActor):
     # --- requests in ---------------------------------------------------------------------------
 
     def _on_readable(self, _message: WatchMessage) -> None:
-        assert self._server is not None
-        now_s = self.cell.clock()
-        unix_s = self._kit.unix_clock()
-        for received in self._server.drain(BURST):
-            self._take(received, now_s, unix_s)
-
-    def _take(self, received: Received, now_s: float, unix_s: float) -> None:
-        header, body = received
-        assert self._server is not None
-        meter = self._kit.meter
-        meter.requests += 1
-        known = self._memory.find(body)
-        if known is not None:
-            meter.repeated += 1
-            self._server.reply(header, known)
-            return
-        in_hand = self._in_hand.get(body)
-        if in_hand is not None and self._kit.memory_entries:
-            meter.repeated += 1
-            in_hand.headers.append(header)
-            return
-        admitted = admit(self._kit.door, body, len(self._jobs))
-        if isinstance(admitted, Refused):
-            meter.no_bid(admitted.reason)
-            self._kit.journal.refused(admitted.request_id, admitted.reason)
-            self._server.reply(header, admitted.answer)
-            return
-        pending = Pending(header, body, admitted, now_s + admitted.time_s)
-        self._in_hand[body] = pending
-        self._start(pending, now_s, unix_s)
+        assert self._intake is not None
+        self._intake.drain(lambda: len(self._jobs))
 
     def _start(self, pending: Pending, now_s: float, unix_s: float) -> None:
         """Start an orchestrator for each impression."""
@@ -193,11 +168,12 @@ class Gateway(LightActor):
             self._next_job = job_id + 1
             key = f"{self._prefix}{job_id:x}"
             job = Job(job_id, key, request, imp)
-            job.arrived_s = now_s
+            job.arrived_s = pending.deadline_s - pending.admitted.time_s
             job.deadline_s = pending.deadline_s
             job.unix_s = unix_s
             job.routes = self._routes
             job.gateway = self.myAddress
+            job.exchange, job.may_explain = pending.exchange, pending.may_explain
             if impressions is not None and self.send(
                 impressions, StartChild((job,), name=str(job_id))
             ):
@@ -265,13 +241,6 @@ class Gateway(LightActor):
     def _complete(self, pending: Pending) -> None:
         assert self._answers is not None
         self._answers.complete(pending)
-
-    def _leaving(self, pending: Pending, answer: bytes | None) -> None:
-        """Remember an answer that leaves; until now its request was in hand."""
-        if self._in_hand.get(pending.body) is pending:
-            del self._in_hand[pending.body]
-        if answer is not None:
-            self._memory.keep(pending.body, answer)
 
     # --- timers --------------------------------------------------------------------------------
 

@@ -61,15 +61,19 @@ class Job:
         unix_s: When the request came, seconds since 1970.
         routes: The ways to the agents, by step number.
         gateway: Whom to answer.
+        exchange: Who asks, as the edge knows it; "" if it does not.
+        may_explain: Whoever asks may be told why there is no bid.
     """
 
     __slots__ = (
         "arrived_s",
         "deadline_s",
+        "exchange",
         "gateway",
         "imp",
         "job_id",
         "key",
+        "may_explain",
         "request",
         "routes",
         "unix_s",
@@ -85,6 +89,8 @@ class Job:
         self.unix_s = 0.0
         self.routes: tuple[Route, ...] = ()
         self.gateway: Ref | None = None
+        self.exchange = ""
+        self.may_explain = True
 
 
 class Orchestrator(LightActor):
@@ -107,7 +113,9 @@ class Orchestrator(LightActor):
         """Read the impression and ask the first question."""
         kit, job = self._kit, self._job
         now_s = self.cell.clock()
-        opportunity = opportunity_of(job.request, job.imp, job.unix_s, kit.reading)
+        opportunity = opportunity_of(
+            job.request, job.imp, job.unix_s, kit.reading, exchange=job.exchange
+        )
         why = refusal(job.request, opportunity, kit.reading)
         if why is None:
             eligible = kit.ads.find(job.request, job.imp, opportunity, job.unix_s)
@@ -166,7 +174,8 @@ class Orchestrator(LightActor):
             # We gave up on a reservation that may still be made: give it back by its name.
             self.publish(Released(job.key))
         record = encode(record_of(decision, kit.bidder, job.unix_s, kit.user_salt))
-        notes = self._notes() if wants_explanation(job.request) else None
+        explains = job.may_explain and wants_explanation(job.request)
+        notes = self._notes() if explains else None
         assert job.gateway is not None
         self.send(
             job.gateway,

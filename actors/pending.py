@@ -14,22 +14,36 @@ class Pending:
 
     Args:
         header: Whom to answer.
-        body: As received.
+        name: Of the request, see ``actors.answer_memory``.
         admitted: What was read.
         deadline_s: When its answer must leave, cell's clock.
 
     Attributes:
+        exchange: Who asks, as the edge knows it; "" if it does not.
+        may_explain: Whoever asks may be told why there is no bid.
         headers: All who wait for this answer.
         missing: Decisions that have not come yet.
         decided: Decisions that have come.
         reasons: Why there is no bid, by impression, as far as it is known.
     """
 
-    __slots__ = ("admitted", "body", "deadline_s", "decided", "headers", "missing", "reasons")
+    __slots__ = (
+        "admitted",
+        "deadline_s",
+        "decided",
+        "exchange",
+        "headers",
+        "may_explain",
+        "missing",
+        "name",
+        "reasons",
+    )
 
-    def __init__(self, header: bytes, body: bytes, admitted: Admitted, deadline_s: float) -> None:
+    def __init__(self, header: bytes, name: bytes, admitted: Admitted, deadline_s: float) -> None:
         self.headers = [header]
-        self.body = body
+        self.name = name
+        self.exchange = ""
+        self.may_explain = False
         self.admitted = admitted
         self.deadline_s = deadline_s
         self.missing = len(admitted.request.imp)

@@ -274,6 +274,8 @@ class Cell(Waiting, ExternalCalls):
         """
         deadline_s = None if max_s is None else self.clock() + max_s
         busy = False
+        if not self.ready:
+            self._woke()
         while True:
             self._fire_timers()
             busy = self._run_ready() or busy

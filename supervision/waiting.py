@@ -30,6 +30,7 @@ class Waiting:
         clock: Monotonic seconds.
         ready: Actors that are to be served, in order.
         cancelled: Timers that were cancelled and still lie in the heap.
+        awake_s: Since when the loop has not rested. Whatever comes in now came later than this.
     """
 
     ready: deque[Ref]
@@ -38,6 +39,7 @@ class Waiting:
         self.clock = clock
         self.poller = poller
         self.cancelled = 0
+        self.awake_s = clock()
         self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = count(1)
         self._watchers: dict[int, Ref] = {}
@@ -155,12 +157,22 @@ class Waiting:
     def _wait(self, wait_s: float) -> bool:
         """Wait for a descriptor; in virtual time, jump over the wait if none is ready."""
         if not isinstance(self.clock, VirtualClock):
-            return self._poll(wait_s)
-        if self._watchers and self._poll(0):
-            return True
-        if not self.ready:
-            self.clock.advance(wait_s)
-        return False
+            busy = self._poll(wait_s)
+        else:
+            busy = bool(self._watchers) and self._poll(0)
+            if not busy and not self.ready:
+                self.clock.advance(wait_s)
+        if wait_s > 0.0:
+            self._woke()
+        return busy
+
+    def _woke(self) -> None:
+        """Note that the loop has rested: at the latest until its first timer was due.
+
+        A timer that is overdue tells that the process was kept from running meanwhile.
+        """
+        due_s, now_s = self.next_due_s(), self.clock()
+        self.awake_s = now_s if due_s is None else min(now_s, due_s)
 
     def _is_late(self, deadline_s: float | None) -> bool:
         """Tell whether time is up. Virtual time stands still until all that is due is done."""

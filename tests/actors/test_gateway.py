@@ -13,7 +13,8 @@ import pytest
 from actors.admission import DoorRules
 from actors.answer_memory import AnswerMemory
 from actors.eligible import EligibleAds
-from actors.gateway import BURST, Gateway, GatewayKit
+from actors.gateway import Gateway, GatewayKit
+from actors.intake import BURST
 from actors.journal import Journal
 from actors.messages import (
     Clear,
