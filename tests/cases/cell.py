@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from tests.actors.nodes import Node, bids_of
 from tests.cases.defaults import campaign_file, campaigns_of, request_of
+from tests.openrtb.checker import Facts, faults_of
+from tests.openrtb.money import rates_of
+from tests.schemas.validators import violations
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+RATES = Path(__file__).resolve().parents[2] / "config" / "rates.json"
 ANSWER_S = 0.15
 """Virtual time after which an answer must be there; requests allow 0.1 s."""
 
@@ -88,6 +90,18 @@ class Visit:
         assert number in answers, f"no answer to {json.dumps(request)}"
         self.request, self.answer = request, answers[number]
         return self.answer
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the request keeps the specification, so that the answer must, too."""
+        return not violations("bid_request", self.request)
+
+    def broken_rules(self) -> list[str]:
+        """Return what the schema of answers and the independent checker say of the answer."""
+        campaigns = {each["id"]: each for each in campaigns_of(self._case.get("campaigns", []))}
+        rates = rates_of(json.loads(RATES.read_text(encoding="utf-8"))) if RATES.exists() else {}
+        facts = Facts(campaigns, rates or {"USD": 1.0})
+        return violations("bid_response", self.answer) + faults_of(self.request, self.answer, facts)
 
     def step(self, step: dict[str, Any]) -> None:
         """Do one of the case's events; see the page about the format."""

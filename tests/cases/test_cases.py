@@ -62,6 +62,8 @@ def test_a_case_gives_what_its_table_says(cells: Cells, case: dict[str, Any]) ->
         visit.step(step)
     answer = visit.ask(case.get("request", {}))
     assert not differences(case["expect"], answer), case.get("why", case["name"])
+    if visit.is_valid:
+        assert not visit.broken_rules(), "what no answer may do"
 
 
 def test_names_of_cases_are_unique() -> None:
