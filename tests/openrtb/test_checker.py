@@ -103,7 +103,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"b.price": 0}, "price 0"),
     ({"b.price": 0.99}, "below 1.0"),
     ({"r.imp.0.bidfloorcur": "EUR", "b.price": 1.9}, "below 2.0"),
-    ({"r.imp.0.bidfloorcur": "XXX"}, "cannot be compared"),
+    ({"r.imp.0.bidfloorcur": "ZZZ"}, "cannot be compared"),
     ({"r.imp.1.video.mincpmpersec": 0.2}, "below 3.0"),
     ({"r.imp.1.video.durfloors": [{"mindur": 10, "maxdur": 15, "bidfloor": 2.5}]}, "below 2.5"),
     ({"b.dealid": "d"}, "not offered"),
@@ -181,7 +181,7 @@ def test_rates_are_read_from_any_base_and_amounts_go_both_ways() -> None:
     rates = rates_of({"conversions": {"USD": {"EUR": 0.5}, "GBP": {"USD": 1.25}}})
     assert rates == {"USD": 1.0, "EUR": 0.5, "GBP": 0.8}
     assert worth(1.0, "EUR", "GBP", rates) == pytest.approx(1.6)
-    assert worth(1.0, "EUR", "XXX", rates) is None
+    assert worth(1.0, "EUR", "ZZZ", rates) is None
 
 
 def test_a_floor_is_the_deals_then_the_mediums_then_the_impressions() -> None:
