@@ -12,13 +12,21 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from transport.openrtb import consent_of, eids_of, gdpr_applies, us_privacy_of
+from transport.gpp import gpp_says, us_privacy_opts_out
+from transport.openrtb import (
+    consent_of,
+    eids_of,
+    gdpr_applies,
+    gpp_of,
+    gpp_sections_of,
+    us_privacy_of,
+)
+from transport.tcf import permits
 
 if TYPE_CHECKING:
     from actors.reading import Reading
     from transport.openrtb import BidRequest, Device, User
 
-_OPTED_OUT_PLACE: Final = 2  # of a US privacy string: version, notice, opt-out, agreement
 _KEPT_IPV6_BITS: Final = 48
 _IPV6_BITS: Final = 128
 _ADDRESS_PARTS: Final = 4
@@ -47,24 +55,33 @@ class Privacy(msgspec.Struct, frozen=True, gc=False):
 def privacy_of(request: BidRequest, reading: Reading) -> Privacy:
     """Read every privacy signal of a request (OpenRTB 2.6, sections 3.2.3, 3.2.18, 3.2.20).
 
+    A flag with a value that the specification does not know counts as set.
+
     Args:
         request: The whole request.
         reading: Who we are.
     """
-    regs = request.regs
-    coppa = regs is not None and regs.coppa != 0
-    gdpr = gdpr_applies(request)
-    consent = bool(consent_of(request))
-    limited = _tracking_limited(request)
-    return Privacy(not (coppa or limited or (gdpr and not consent)), gdpr, consent, coppa, limited)
+    regs, device = request.regs, request.device
+    limited = device is not None and (device.lmt != 0 or device.dnt != 0)
+    tc_string = consent_of(request)
+    if regs is None:
+        return Privacy(not limited, consent=_consents(tc_string, "", reading), limited=limited)
+    gpp = gpp_says(gpp_of(request), gpp_sections_of(request))
+    limited = limited or gpp.opted_out or us_privacy_opts_out(us_privacy_of(request))
+    gdpr = gpp.eu or gdpr_applies(request)
+    consent = _consents(tc_string, gpp.tc_string, reading)
+    coppa = regs.coppa != 0
+    personal = not (coppa or limited) and (consent or not gdpr)
+    return Privacy(personal, gdpr, consent, coppa, limited)
 
 
-def _tracking_limited(request: BidRequest) -> bool:
-    device = request.device
-    if device is not None and (device.lmt or device.dnt):
-        return True
-    privacy = us_privacy_of(request)
-    return len(privacy) > _OPTED_OUT_PLACE and privacy[_OPTED_OUT_PLACE] in "Yy"
+def _consents(tc_string: str, in_gpp: str, reading: Reading) -> bool:
+    """Tell whether every consent string that was sent lets us do what we do."""
+    strings = [text for text in (tc_string, in_gpp) if text]
+    return bool(strings) and all(
+        permits(text, reading.vendor_id, reading.consent_purposes, reading.interest_purposes)
+        for text in strings
+    )
 
 
 def user_id_of(user: User | None, device: Device, exchange: str) -> str:

@@ -33,6 +33,10 @@ class InvalidRequestError(TransportError):
         self.why = why
 
 
+class UndecodableError(TransportError):
+    """A privacy string cannot be read; whoever asked has to take it for a refusal."""
+
+
 class MalformedEventError(TransportError):
     """An event or a frame between processes cannot be decoded; its sender must act."""
 

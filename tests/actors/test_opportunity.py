@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 
 from actors.opportunity import opportunity_of, permitted, refusal
 from actors.reading import Reading
-from actors.slots import floor_of, slots_of
+from actors.floors import floor_of
+from actors.slots import slots_of
 from models.opportunity import Opportunity, Slot
 from tests.actors.samples import candidate
+from tests.transport.consents import tc_string
 from transport.codec import decode_request
 
 NOON = 1_800_014_400.0  # 12:00 UTC
 
 
-HELD = Reading()
+HELD = Reading(vendor_id=7)
+AGREED = tc_string()
 
 
 def read(**changes: Any) -> Opportunity:
@@ -68,8 +71,9 @@ def imp(**changes: Any) -> list[dict[str, Any]]:
         ({"imp": imp(pmp={"private_auction": 1})}, "private", True),
         ({"regs": {"gdpr": 1}}, "gdpr", True),
         ({"regs": {"ext": {"gdpr": 1}}}, "gdpr", True),
-        ({"user": {"consent": "C"}}, "consent", True),
-        ({"user": {"ext": {"consent": "C"}}}, "consent", True),
+        ({"user": {"consent": AGREED}}, "consent", True),
+        ({"user": {"ext": {"consent": AGREED}}}, "consent", True),
+        ({"user": {"consent": "C"}}, "consent", False),
         ({"regs": {"coppa": 1}}, "coppa", True),
         ({"device": {"lmt": 1}}, "limit_tracking", True),
         ({"device": {"dnt": 1}}, "limit_tracking", True),
@@ -105,7 +109,7 @@ def test_a_user_who_may_not_be_known_is_not_known_further_in(
 
 
 def test_with_consent_a_user_under_gdpr_may_be_known() -> None:
-    assert read(user={"id": "u", "consent": "C"}, regs={"gdpr": 1}).user_id == "u"
+    assert read(user={"id": "u", "consent": AGREED}, regs={"gdpr": 1}).user_id == "u"
 
 
 @pytest.mark.parametrize(
