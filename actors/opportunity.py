@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.privacy import coarse_address, privacy_of, user_id_of
+from actors.quotes import quantity_of
 from actors.reading import answer_currency
 from actors.slots import slots_of
 from models.opportunity import DealTerms, Opportunity, category_indexes, device_kind
@@ -113,7 +114,7 @@ def opportunity_of(
         request_id=request.id,
         imp_id=imp.id,
         slots=slots,
-        floor_micros=min((slot.floor.base_micros for slot in slots), default=0),
+        floor_micros=min((slot.floor.least_micros for slot in slots), default=0),
         exchange=name,
         **_of_user(request.user, device, privacy, name),
         **_of_place(request, device, unix_s),
@@ -221,7 +222,7 @@ def _of_market(
         "test": request.test != 0,
     }
     if imp.qty is not None:
-        facts["quantity"] = imp.qty.multiplier
+        facts["quantity"] = quantity_of(imp.qty.multiplier)
     if deal is not None:
         facts["deal"] = deal_terms(deal)
     elif imp.pmp is not None:

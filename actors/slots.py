@@ -7,9 +7,9 @@ is no way, because no bid could be proved to reach it.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
+from actors.floors import floor_of
 from models.opportunity import Floor, Slot
 
 if TYPE_CHECKING:
@@ -17,20 +17,6 @@ if TYPE_CHECKING:
     from transport.openrtb import Audio, Banner, Deal, Imp, Native, Video
 
 _NO_NUMBERS: Final[frozenset[int]] = frozenset()
-_NO_FLOOR: Final = Floor()
-
-
-def floor_of(
-    imp: Imp, deal: Deal | None, medium: Video | Audio | None, rates: Rates
-) -> Floor | None:
-    """Return the lowest price of one way to fill an impression, None without a rate."""
-    priced = imp if deal is None or deal.bidfloor <= 0 else deal
-    if priced.bidfloor <= 0:
-        return _NO_FLOOR
-    unit_micros = rates.micros_of(priced.bidfloorcur or "USD")
-    if unit_micros is None:
-        return None
-    return Floor(math.ceil(priced.bidfloor * unit_micros / 1000 - 1e-9))
 
 
 def slots_of(imp: Imp, deal: Deal | None, rates: Rates) -> tuple[Slot, ...]:

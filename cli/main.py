@@ -23,6 +23,7 @@ COMMANDS = {
     "bid": Home("cli.bid:bid", "Send bid requests and show the decisions."),
     "load": Home("cli.load:load", "Play an exchange: requests, auctions, wins, clicks."),
     "ledger": Home("cli.ledger:ledger", "Show and verify the money."),
+    "rates": Home("cli.rates:rates", "Show and renew the exchange rates."),
     "chaos": Home("cli.chaos.commands:chaos", "Hurt a node on purpose, and see that it takes it."),
     "train": Home("cli.train:train", "Train a model on the sample world."),
     "config": Home("cli.config_show:config", "Show every setting and where it comes from."),

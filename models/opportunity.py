@@ -54,7 +54,8 @@ class Floor(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         base_micros: For any ad, where the others say nothing.
         per_s_micros: For each second of an ad (``mincpmpersec``); 0 = not given.
-        by_duration: Floors of ads by length (``durfloors``), tried in order.
+        by_duration: Floors of ads by length (``durfloors``); of several that cover a length the
+            highest counts.
     """
 
     base_micros: int = 0
@@ -63,12 +64,20 @@ class Floor(msgspec.Struct, frozen=True, gc=False):
 
     def micros(self, duration_s: int) -> int:
         """Return the lowest price of an ad of this length (0 = no video or audio)."""
-        for each in self.by_duration:
-            if each.min_s <= duration_s and (not each.max_s or duration_s <= each.max_s):
-                return each.floor_micros
-        if self.per_s_micros and duration_s:
-            return self.per_s_micros * duration_s
-        return self.base_micros
+        if not (self.by_duration or self.per_s_micros):
+            return self.base_micros
+        covered = [
+            each.floor_micros
+            for each in self.by_duration
+            if each.min_s <= duration_s and (not each.max_s or duration_s <= each.max_s)
+        ]
+        return max(max(covered, default=self.base_micros), self.per_s_micros * duration_s)
+
+    @property
+    def least_micros(self) -> int:
+        """No ad of any length may be cheaper."""
+        floors = [each.floor_micros for each in self.by_duration]
+        return max(min([self.base_micros, *floors]), self.per_s_micros)
 
 
 class NativeAsset(msgspec.Struct, frozen=True, gc=False):
@@ -199,8 +208,8 @@ class Opportunity(msgspec.Struct, frozen=True, kw_only=True):
         hour: Hour of the day, 0..23, in the user's time where it is known.
         day: Day of the week in the same time, 0 = Monday.
         slots: Ways to fill it; at least one.
-        floor_micros: Lowest base price of the slots, in micros of USD per impression; what an ad
-            must reach is its slot's `Floor`.
+        floor_micros: The least that any ad in any slot must reach, in micros of USD per
+            impression; what one ad must reach is its slot's `Floor`.
         deal: The deal that this look is about; ``None`` = the open auction.
         category_taxonomy: Taxonomy of the codes in the next two (``cattax``).
         blocked_categories: IAB codes of ads that may not be shown (``bcat``).
