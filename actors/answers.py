@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from actors import reasons
 from actors.log_health import LogHealth
 from actors.messages import Offered, Released
-from actors.responses import bid_of, response_of
+from actors.responses import DOLLAR, bid_of, response_of
 from transport.codec import encode_response
 from transport.errors import SegmentError
 from transport.notices import NoticeKey
@@ -64,7 +64,9 @@ class Answers:
         """Put the answer together; it leaves when the burst's records are written."""
         kit, why = self._kit, pending.reasons
         request_id = pending.admitted.request.id
-        bids, story = [], []
+        bids: dict[str, list[Bid]] = {}
+        story = []
+        currency = DOLLAR
         for decided in pending.decided:
             kit.meter.decided(decided)
             if kit.journal.decisions:
@@ -72,10 +74,12 @@ class Answers:
             if decided.bid is None:
                 why[decided.opportunity.imp_id] = decided.reason
             else:
-                bids.append(self._bid(decided))
+                currency = decided.opportunity.currency
+                seat = decided.bid.candidate.campaign.seat
+                bids.setdefault(seat, []).append(self._bid(decided))
             if decided.notes is not None:
                 story.append(decided.notes)
-        response = response_of(request_id, bids, why, story)
+        response = response_of(request_id, bids, why, story, currency)
         self._done.append((pending, encode_response(response, pending.admitted.form)))
         if not self._flushing:
             self._flushing = True
@@ -89,7 +93,7 @@ class Answers:
             bid.key, candidate.campaign.id, bid.lease_id, bid.bid_micros, candidate.creative.id
         )
         token = name.encode(self._kit.secret)
-        return bid_of(self._kit.form, decided.opportunity.imp_id, bid, token)
+        return bid_of(self._kit.form, decided.opportunity, bid, token)
 
     def flush(self) -> None:
         """Write the burst's decision records, then let its answers go."""
@@ -152,6 +156,6 @@ class Answers:
             if decided.bid is not None:
                 self._owner.publish(Released(decided.bid.key))
                 why[decided.opportunity.imp_id] = reasons.LOG_UNAVAILABLE
-        answer = encode_response(response_of(request_id, (), why), pending.admitted.form)
+        answer = encode_response(response_of(request_id, {}, why), pending.admitted.form)
         for header in pending.headers:
             self._server.reply(header, answer)

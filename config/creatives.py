@@ -23,6 +23,9 @@ MACRO_BILLING: Final = "${BILLING_URL}"
 BANNER_TYPES: Final = range(1, 5)
 """AdCOM's list of creative subtypes for banners (1 text, 2 image, 3 script, 4 frame)."""
 
+SKIPPABLE: Final = 16
+"""AdCOM's creative attribute of an ad that users may skip; publishers may block it."""
+
 _UNSAFE_IN_URL: Final = frozenset(" \t\r\n<>\"'`\\")
 
 
@@ -145,6 +148,8 @@ def creative_complaint(creative: Creative) -> str | None:
         return f"{name}: banner_type is 1 (text), 2 (image), 3 (script) or 4 (frame)"
     if not 0 <= creative.skip_after_s < max(creative.duration_s, 1):
         return f"{name}: skip_after_s must lie within the ad"
+    if creative.skip_after_s and SKIPPABLE not in creative.attributes:
+        return f"{name} may be skipped, so its attributes must name {SKIPPABLE}"
     complaint = _markup_complaint(creative) or _url_complaint(creative)
     return None if complaint is None else f"{name} {complaint}"
 

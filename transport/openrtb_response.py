@@ -56,6 +56,9 @@ class Bid(_Wire, frozen=True, gc=False):
     cat: tuple[str, ...] = ()
     attr: tuple[int, ...] = ()
     apis: tuple[int, ...] = ()
+    protocol: int = 0
+    cattax: int = 1
+    bundle: str = ""
     dealid: str = ""
     w: int = 0
     h: int = 0

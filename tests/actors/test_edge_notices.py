@@ -15,7 +15,7 @@ from actors.edge.notices import KINDS, read_notice, status_of
 from actors.messages import Bid as DecidedBid
 from actors.responses import NoticeForm, bid_of
 from models.eligibility import Candidate
-from models.opportunity import Slot
+from models.opportunity import Opportunity, Slot
 from tests.actors.samples import campaign
 from transport.messages import Billing, Conversion, EventAck, Loss, Win, encode_ack
 from transport.notices import NoticeKey
@@ -30,7 +30,8 @@ def our_bid() -> Any:
     slot = Slot(format="banner", w=300, h=250)
     chosen = Candidate(paying, paying.creatives[0], slot)
     decided = DecidedBid("bidder-1-ff-1", "lease-1", 2_000, chosen)
-    return bid_of(NoticeForm("http://edge", 30), "1", decided, KEY)
+    opportunity = Opportunity(request_id="r", imp_id="1", slots=(slot,))
+    return bid_of(NoticeForm("http://edge", 30), opportunity, decided, KEY)
 
 
 def called(url: str, **macros: str) -> Any:
