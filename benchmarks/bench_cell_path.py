@@ -262,7 +262,9 @@ def _outputs(decided: Sequence[tuple[Any, Any]]) -> dict[str, float]:
     def respond(case: tuple[Any, Any]) -> bytes:
         token = NoticeKey("bidder-1-1", "c", "lease", 5_000, "d").encode(SECRET)
         bid = bid_of(form, case[0], Bid("bidder-1-1", "lease", 5_000, case[1][0]), token)
-        return encode_response(response_of(case[0].request_id, {"bidwright": [bid]}, {}), WireFormat.JSON)
+        return encode_response(
+            response_of(case[0].request_id, {"bidwright": [bid]}, {}), WireFormat.JSON
+        )
 
     return {
         "decision record": best_us(record, decided),
