@@ -22,9 +22,11 @@ import resource
 import secrets
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actors.devices import devices
+from actors.edge.errors import EdgeError
 from actors.reports import ReporterRecipe
 from config.addresses import dial_url
 from config.errors import ConfigError
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from actors.inference import InferenceWorker
+    from config.doors import EdgeSettings
     from config.settings import Settings, SupervisionSettings
 
 LEDGER_STOP_MS = 5_000
@@ -79,7 +82,7 @@ def node_spec(settings: Settings, paths: NodePaths) -> ChildSpec:
         bidders_spec(settings, paths),
     ]
     if settings.edge.enabled:
-        children.append(edge_spec(settings))
+        children.append(edge_spec(settings, paths))
     return supervisor_spec("node", children, settings.supervision)
 
 
@@ -147,11 +150,11 @@ def recorder_spec(settings: Settings, paths: NodePaths) -> ChildSpec:
     )
 
 
-def edge_spec(settings: Settings) -> ChildSpec:
+def edge_spec(settings: Settings, paths: NodePaths) -> ChildSpec:
     """Return the specification of the HTTP edge."""
     return ChildSpec(
         id="edge",
-        start=Start(build_edge, (settings,)),
+        start=Start(build_edge, (settings, paths)),
         shutdown=WORKER_STOP_MS,
         placement="process",
     )
@@ -209,23 +212,53 @@ def build_recorder(settings: Settings, paths: NodePaths) -> Any:
     return Recorder(paths.segments_dir, paths.parquet_dir, settings.recorder.parquet_s)
 
 
-def build_edge(settings: Settings) -> Any:
+def build_edge(settings: Settings, paths: NodePaths) -> Any:
     """Make the HTTP edge's actor."""
     from actors.edge.actor import Edge
+    from actors.edge.options import EdgeOptions
     from supervision.clock import wall_clock
+    from transport.envelope import seal_of
     from transport.nng import NngLinks
 
-    gateway = settings.gateway
-    return Edge(
-        NngLinks(),
-        settings.edge.host,
-        settings.edge.port,
-        [dial_url(gateway.host, port) for port in settings.gateway_ports],
-        [dial_url(gateway.host, port) for port in settings.event_ports],
+    gateway, edge = settings.gateway, settings.edge
+    options = EdgeOptions(
+        links=NngLinks(),
+        gateway_urls=tuple(dial_url(gateway.host, port) for port in settings.gateway_ports),
+        event_urls=tuple(dial_url(gateway.host, port) for port in settings.event_ports),
         max_body_bytes=gateway.max_body_bytes,
         default_tmax_ms=gateway.default_tmax_ms,
         unix_clock=wall_clock(),
+        clock=monotonic_clock(),
+        seal=seal_of(paths.secret_file.read_bytes()),
+        margin_s=edge.margin_ms / 1000,
+        sheds=settings.overload.shed,
+        max_waiting=edge.max_waiting,
+        explain_from=edge.explain_from,
+        token_file=_file(edge.token_file),
+        certificate=_file(edge.tls_certificate),
+        key=_file(edge.tls_key),
     )
+    return Edge(edge.host, edge.port, options)
+
+
+def _file(name: str) -> Path | None:
+    return Path(name) if name else None
+
+
+def _check_edge(settings: EdgeSettings) -> None:
+    """Look at the files that the edge will need.
+
+    Raises:
+        AccessError: One is not usable.
+    """
+    from actors.edge.access import Explained, read_tokens
+    from actors.edge.options import tls_context
+
+    Explained(settings.explain_from)
+    if settings.token_file:
+        read_tokens(Path(settings.token_file))
+    if settings.tls_certificate:
+        tls_context(Path(settings.tls_certificate), _file(settings.tls_key))
 
 
 # -- running it
@@ -247,7 +280,7 @@ def run_node(settings: Settings) -> int:
             _prepare(settings)
             paths.write_state(_facts(settings))
             return _watchdog(settings, paths).run()
-        except (NodeError, LinkError, ModelError) as error:
+        except (NodeError, LinkError, ModelError, EdgeError) as error:
             print(f"bidwright: {error}", file=sys.stderr)  # noqa: T201 - the node's console
             return 1
         finally:
@@ -260,6 +293,7 @@ def _prepare(settings: Settings) -> None:
 
     Raises:
         ModelError: Weights are missing or spoilt. Of a node that runs, they end nobody.
+        EdgeError: A certificate or a file of tokens is not usable.
     """
     from actors.pricing import load_pricing
     from config.campaigns import load_campaigns
@@ -267,6 +301,8 @@ def _prepare(settings: Settings) -> None:
     from models.registry import load_manifest, weights_folder
     from models.selector.thompson import ThompsonSelector
 
+    if settings.edge.enabled:
+        _check_edge(settings.edge)
     load_campaigns(settings.node.campaign_file)
     load_default_profiles(settings.node.profile_file)
     weights = settings.models.folder

@@ -43,6 +43,10 @@ class EdgeSettings(Section):
     """Port that it listens on."""
     public_url: Annotated[str, Field(pattern=r"^(https?://[^\s?#]+[^/\s?#])?$")] = ""
     """What exchanges reach it by, for the notices in a bid; empty means host and port."""
+    margin_ms: Annotated[int, Field(ge=0)] = 4
+    """Part of the request's time kept for sending the answer; bidders keep more of it."""
+    max_waiting: Positive = 8192
+    """Requests that may wait for bidders at one time; more get a quick no-bid."""
     tls_certificate: FileName = ""
     """Certificate chain (PEM) to serve HTTPS with; empty means plain HTTP."""
     tls_key: FileName = ""

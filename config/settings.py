@@ -269,7 +269,9 @@ class Settings(Section):
     @property
     def notice_url(self) -> str:
         """What the notice addresses in a bid begin with."""
-        return self.edge.public_url or f"http://{bracketed(self.edge.host)}:{self.edge.port}"
+        scheme = "https" if self.edge.tls_certificate else "http"
+        own = f"{scheme}://{bracketed(self.edge.host)}:{self.edge.port}"
+        return self.edge.public_url or own
 
     @property
     def event_ports(self) -> range:

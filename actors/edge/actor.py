@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 
-from actors.edge.errors import ServerDiedError, ServerHungError
+from actors.edge.errors import AccessError, ServerDiedError, ServerHungError
+from actors.edge.options import tls_context
 from actors.edge.pulse import Pulse
-from actors.edge.server import EdgeOptions, HttpThread
+from actors.edge.server import HttpThread
 from supervision import LightActor
 from supervision.actor import STOPPING
 from supervision.errors import StartError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
+    from actors.edge.options import EdgeOptions
     from supervision.ref import Ref
-    from transport.frames import LinkFactory
 
 START_S: Final = 10.0
 PULSE_S: Final = 0.1
@@ -37,38 +35,15 @@ class Edge(LightActor):
     """Takes bid requests and notices over HTTP and carries them to the bidders.
 
     Args:
-        links: Makes the sockets to the bidders; must be safe to use in another thread.
         host: Address to listen on.
         port: 0 picks a free one; ``describe`` tells which.
-        gateway_urls: Where the bidders take bid requests, one address each.
-        event_urls: Where the bidders take events, one address each.
-        max_body_bytes: Larger bid requests are refused.
-        default_tmax_ms: Time for an answer where the request names none.
-        unix_clock: Seconds since 1970.
+        options: What to serve, and how.
     """
 
-    def __init__(  # noqa: PLR0913 - the node's wiring names each
-        self,
-        links: LinkFactory,
-        host: str,
-        port: int,
-        gateway_urls: Sequence[str],
-        event_urls: Sequence[str],
-        *,
-        max_body_bytes: int,
-        default_tmax_ms: float,
-        unix_clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
-    ) -> None:
+    def __init__(self, host: str, port: int, options: EdgeOptions) -> None:
         self._host = host
         self._port = port
-        self._options = EdgeOptions(
-            links=links,
-            gateway_urls=tuple(gateway_urls),
-            event_urls=tuple(event_urls),
-            max_body_bytes=max_body_bytes,
-            default_tmax_ms=default_tmax_ms,
-            unix_clock=unix_clock,
-        )
+        self._options = options
         self._pulse = Pulse(PULSE_S, PULSE_LIMIT_S)
         self._http: HttpThread | None = None
         self._stop_reason: Any = "shutdown"
@@ -79,17 +54,27 @@ class Edge(LightActor):
         """Bind the port and start to serve.
 
         Raises:
-            StartError: The port is taken, or the server does not come up.
+            StartError: The port is taken, the server does not come up, or a file that it needs is
+                not usable.
         """
         listener = listen(self._host, self._port)
         self._port = listener.getsockname()[1]
-        self._http = http = HttpThread(listener, self._options)
+        self._http = http = self._thread(listener)
         if not http.start(START_S):
             why = http.error or f"not within {START_S:g} s"
             raise StartError(f"edge_not_serving: {why}") from http.error
         self._pulse.beat_s = self.cell.clock()
         self.wake_after(PULSE_S)
         return ThespianWatch([http.fileno()])
+
+    def _thread(self, listener: socket.socket) -> HttpThread:
+        certificate, key = self._options.certificate, self._options.key
+        try:
+            tls = None if certificate is None else tls_context(certificate, key)
+            return HttpThread(listener, self._options, tls)
+        except AccessError as error:
+            listener.close()
+            raise StartError(f"edge_misconfigured: {error}") from error
 
     def on_stop(self, reason: Any) -> Any:
         """Take no more requests; end when those in hand are answered."""
@@ -106,11 +91,12 @@ class Edge(LightActor):
     def describe(self) -> dict[str, Any]:
         """Tell where it listens and who is behind it."""
         http = self._http
+        scheme = "http" if self._options.certificate is None else "https"
         host = f"[{self._host}]" if ":" in self._host else self._host
         gateways = http.gateways if http is not None else None
         desks = http.desks if http is not None else None
         return {
-            "url": f"http://{host}:{self._port}",
+            "url": f"{scheme}://{host}:{self._port}",
             "gateways": 0 if gateways is None else gateways.connected,
             "event_desks": 0 if desks is None else desks.connected,
             "in_flight": 0 if gateways is None else gateways.waiting,

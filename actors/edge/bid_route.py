@@ -1,98 +1,150 @@
 """The hot route: ``POST /openrtb2/bid``, without a framework in between.
 
 Principle: an answer always leaves, and never after the request's own time. The request's body goes
-to a bidder as it came, the bidder's answer goes back as it came; ``wire`` decides what HTTP makes
-of it.
+to a bidder as it came, in an envelope with what only the edge knows of it; the bidder's answer goes
+back as it came; ``wire`` decides what HTTP makes of it. Where more waits than can be answered in
+time, a request is answered without a bid, unread; its connection stays open.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from actors import reasons
 from actors.edge.wire import (
     HttpReply,
     answer_time_s,
-    encoding_of,
     head_of,
     inflate,
+    no_bid,
+    packed,
     refusal,
     reply_to_bid,
+    wishes_of,
 )
+from actors.overload import Limiter
+from actors.reasons import nbr_of
+from transport.envelope import NAME, Envelope, enclose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.types import Receive, Scope, Send
 
+    from actors.edge.access import Explained, Tokens
+    from actors.edge.age import LoopAge
     from actors.edge.bidders import Bidders
     from actors.edge.numbers import Numbers
+    from actors.edge.options import EdgeOptions
+    from actors.edge.wire import Wishes
 
+BID_PATH: Final = "/openrtb2/bid"
 BODY_LIMIT_S: Final = 2.0
 """A sender that has not finished its request by then is told so and cut off."""
+LEAST_S: Final = 0.001
+"""With less time than this a bidder need not be asked."""
 _ENCODINGS: Final = (b"gzip", b"x-gzip", b"deflate")
 _CLOSE: Final = (b"connection", b"close")
+_TOO_LATE: Final = nbr_of(reasons.INSUFFICIENT_TIME)
+_TOO_MUCH: Final = nbr_of(reasons.OVERLOADED)
+
+
+class Door(NamedTuple):
+    """Who comes in, and with which rights; ``tokens`` None = everybody."""
+
+    tokens: Tokens | None
+    explained: Explained
 
 
 class BidRoute:
-    """An ASGI application for one path.
+    """An ASGI application for one path and what is below it.
 
     Args:
         gateways: Who decides.
         numbers: Where answers are counted.
-        clock: Seconds, of the loop that ``gateways`` lives in.
-        max_body_bytes: Larger bodies are refused unread; also once they are uncompressed.
-        default_tmax_ms: Time for requests that name none.
+        options: Bounds, margins, the seal.
+        door: Who comes in.
+        age: Since when what is served now may have waited.
     """
 
     def __init__(
         self,
         gateways: Bidders,
         numbers: Numbers,
-        clock: Callable[[], float],
-        max_body_bytes: int,
-        default_tmax_ms: float,
+        options: EdgeOptions,
+        door: Door,
+        age: LoopAge,
     ) -> None:
         self._gateways = gateways
         self._numbers = numbers
-        self._clock = clock
-        self._max_body_bytes = max_body_bytes
-        self._default_tmax_ms = default_tmax_ms
+        self._options = options
+        self._door = door
+        self._age = age
+        self._clock = options.clock
+        self._limiter = Limiter(options.clock, options.max_waiting)
+
+    @property
+    def limit(self) -> int:
+        """How many requests may wait for bidders, as things are."""
+        return int(self._limiter.limit) if self._options.sheds else self._options.max_waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        begun_s = self._clock()
-        reply = await self._reply(scope, receive, begun_s)
+        arrived_s = self._age.arrived_s() if self._options.sheds else self._clock()
+        reply = await self._reply(scope, receive, arrived_s)
         if reply is None:
             return
-        self._numbers.answered("bid", reply.status, self._clock() - begun_s)
+        self._numbers.answered("bid", reply.status, self._clock() - arrived_s)
         if reply.nbr is not None:
             self._numbers.no_bid(reply.nbr)
         start = {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
         await send(start)
         await send({"type": "http.response.body", "body": reply.body})
 
-    async def _reply(self, scope: Scope, receive: Receive, begun_s: float) -> HttpReply | None:
+    async def _reply(self, scope: Scope, receive: Receive, arrived_s: float) -> HttpReply | None:
         """Return the answer, or ``None`` when nobody is there any more to get it."""
-        if scope["method"] != "POST":
-            return refusal(405, (b"allow", b"POST"))
-        encoding = encoding_of(scope["headers"])
-        if encoding and encoding not in _ENCODINGS:
-            return refusal(415, (b"accept-encoding", b"gzip"), _CLOSE)
+        exchange = scope["path"][len(BID_PATH) + 1 :]
+        wishes = wishes_of(scope["headers"])
+        refused = self._refused(scope, exchange, wishes)
+        if refused is not None:
+            return refused
         body = await self._body(receive)
         if not isinstance(body, bytes):
             return body
-        if encoding:
-            plain = inflate(body, self._max_body_bytes)
-            if plain is None:
-                return refusal(400)
-            body = plain
+        if self._options.sheds and not self._limiter.has_room(self._gateways.waiting):
+            return no_bid(_TOO_MUCH)
+        if wishes.encoding:
+            body = inflate(body, self._options.max_body_bytes) or b""
         if not body:
             return refusal(400)
+        client = scope.get("client")
+        may_explain = client is not None and self._door.explained.admits(client[0])
+        reply = await self._decided(body, Envelope(exchange, arrived_s, may_explain))
+        return packed(reply) if wishes.takes_gzip else reply
+
+    def _refused(self, scope: Scope, exchange: str, wishes: Wishes) -> HttpReply | None:
+        """Return the answer to a request whose head alone is wrong, else ``None``."""
+        if exchange and not NAME.match(exchange):
+            return refusal(404)
+        if scope["method"] != "POST":
+            return refusal(405, (b"allow", b"POST"))
+        if self._door.tokens is not None and not self._door.tokens.admits(scope["headers"]):
+            return refusal(401, (b"www-authenticate", b"Bearer"))
+        if wishes.encoding and wishes.encoding not in _ENCODINGS:
+            return refusal(415, (b"accept-encoding", b"gzip"), _CLOSE)
+        return None
+
+    async def _decided(self, body: bytes, envelope: Envelope) -> HttpReply:
+        """Have a bidder decide, within the request's own time."""
+        options, arrived_s = self._options, envelope.arrived_s
         head = head_of(body)
-        deadline_s = begun_s + answer_time_s(head.tmax_ms, self._default_tmax_ms)
-        answer = await self._gateways.ask(body, deadline_s)
-        return reply_to_bid(answer, explain=head.explain)
+        time_s = answer_time_s(head.tmax_ms, options.default_tmax_ms, options.margin_s)
+        if arrived_s + time_s - self._clock() < LEAST_S:
+            return no_bid(_TOO_LATE)
+        frame = enclose(envelope, body, options.seal)
+        answer = await self._gateways.ask(frame, arrived_s + time_s)
+        self._age.worked()
+        self._limiter.answered(self._clock() - arrived_s, time_s, self._age.awake_s)
+        return reply_to_bid(answer, explain=head.explain and envelope.may_explain)
 
     async def _body(self, receive: Receive) -> bytes | HttpReply | None:
         """Read the body: all of it, within bounds of size and time."""
@@ -111,7 +163,7 @@ class BidRoute:
                 return None
             part = message.get("body", b"")
             size += len(part)
-            if size > self._max_body_bytes:
+            if size > self._options.max_body_bytes:
                 return refusal(413, _CLOSE)
             parts.append(part)
             if not message.get("more_body", False):

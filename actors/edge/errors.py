@@ -7,6 +7,10 @@ class EdgeError(Exception):
     """Base of all failures of the HTTP edge."""
 
 
+class AccessError(EdgeError):
+    """A file or a network that says who may come in is not usable: the operator must act."""
+
+
 class NoticeFormError(EdgeError):
     """A notice URL cannot be read: its sender must act."""
 

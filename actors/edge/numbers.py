@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.process_collector import ProcessCollector
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from actors.edge.bidders import Bidders
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -70,6 +72,15 @@ class Numbers:
             registry=registry,
         )
         resent.set_function(lambda: bidders.resent)
+
+    def watch_limit(self, limit: Callable[[], int]) -> None:
+        """Show how many bid requests may wait for bidders, as things are."""
+        gauge = Gauge(
+            "bidwright_edge_limit",
+            "Bid requests that may wait for bidders before more are shed.",
+            registry=self._registry,
+        )
+        gauge.set_function(limit)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count an answer.

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from actors.edge.bid_route import BID_PATH
 from actors.edge.errors import NoticeFormError
 from actors.edge.notices import read_notice, status_of
 from actors.edge.numbers import CONTENT_TYPE, Numbers
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from actors.edge.bid_route import BidRoute
     from actors.edge.bidders import Bidders
 
-BID_PATH: Final = "/openrtb2/bid"
 EVENT_WAIT_S: Final = 2.5
 """How long a notice waits for a bidder's confirmation; a little longer than bidders themselves."""
 
@@ -104,17 +104,19 @@ class EdgeApp:
     """The whole edge as one ASGI application: bids by the short way, the rest by Starlette.
 
     Args:
-        bid: Takes ``BID_PATH``.
+        bid: Takes ``BID_PATH`` and what is below it.
         others: Takes everything else.
     """
 
     def __init__(self, bid: BidRoute, others: ASGIApp) -> None:
         self._bid = bid
         self._others = others
+        self._below = f"{BID_PATH}/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on by its path."""
-        if scope["type"] == "http" and scope["path"] == BID_PATH:
+        path = scope["path"]
+        if scope["type"] == "http" and (path == BID_PATH or path.startswith(self._below)):
             await self._bid(scope, receive, send)
         else:
             await self._others(scope, receive, send)

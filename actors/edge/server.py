@@ -10,49 +10,29 @@ import asyncio
 import contextlib
 import os
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 import uvloop
 
-from actors.edge.bid_route import BidRoute
+from actors.edge.access import Explained, Tokens
+from actors.edge.age import LoopAge
+from actors.edge.bid_route import BidRoute, Door
 from actors.edge.bidders import Bidders
 from actors.edge.numbers import Numbers
 from actors.edge.routes import EdgeApp, OtherRoutes
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    import ssl
 
-    from transport.frames import LinkFactory
+    from actors.edge.options import EdgeOptions
 
 KEEP_ALIVE_S: Final = 75
 """Exchanges keep their connections; opening one costs more than a bid."""
 GRACE_S: Final = 1
 """How long requests in hand may still take after a polite request to stop."""
 JOIN_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeOptions:
-    """What the thread serves, and how.
-
-    Attributes:
-        links: Makes sockets to the bidders.
-        gateway_urls: Where bidders take bid requests.
-        event_urls: Where bidders take events.
-        max_body_bytes: Of a bid request.
-        default_tmax_ms: Time for requests that name none.
-        unix_clock: Seconds since 1970.
-    """
-
-    links: LinkFactory
-    gateway_urls: tuple[str, ...]
-    event_urls: tuple[str, ...]
-    max_body_bytes: int
-    default_tmax_ms: float
-    unix_clock: Callable[[], float]
 
 
 class _Server(uvicorn.Server):
@@ -74,11 +54,19 @@ class HttpThread:
     Args:
         listener: A bound socket; the thread owns it from now on.
         options: What to serve.
+        tls: To speak TLS with; None = plain HTTP.
+
+    Raises:
+        AccessError: What says who may come in is not usable.
     """
 
-    def __init__(self, listener: socket.socket, options: EdgeOptions) -> None:
+    def __init__(
+        self, listener: socket.socket, options: EdgeOptions, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._listener = listener
         self._options = options
+        self._tls = tls
+        self._door = _door(options)
         self._answering = threading.Event()
         self._over = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -145,11 +133,13 @@ class HttpThread:
         self._loop = loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_loop_error)
         options = self._options
-        gateways = self.gateways = Bidders(options.links, options.gateway_urls, loop)
+        gateways = self.gateways = Bidders(
+            options.links, options.gateway_urls, loop, options.max_waiting
+        )
         desks = self.desks = Bidders(options.links, options.event_urls, loop)
         try:
             app = self._app(gateways, desks, loop)
-            self._server = _Server(_config(app), self._answering)
+            self._server = _Server(_config(app, self._tls), self._answering)
             await self._server.serve(sockets=[self._listener])
         finally:
             gateways.close()
@@ -158,9 +148,9 @@ class HttpThread:
     def _app(self, gateways: Bidders, desks: Bidders, loop: asyncio.AbstractEventLoop) -> EdgeApp:
         options = self._options
         numbers = Numbers(gateways, desks)
-        bid = BidRoute(
-            gateways, numbers, loop.time, options.max_body_bytes, options.default_tmax_ms
-        )
+        age = LoopAge(loop.time, options.clock)
+        bid = BidRoute(gateways, numbers, options, self._door, age)
+        numbers.watch_limit(lambda: bid.limit)
         others = OtherRoutes(gateways, desks, numbers, loop.time, options.unix_clock)
         return EdgeApp(bid, others.application())
 
@@ -175,8 +165,14 @@ class HttpThread:
             self._server.should_exit = self._server.force_exit = True
 
 
-def _config(app: EdgeApp) -> uvicorn.Config:
-    return uvicorn.Config(
+def _door(options: EdgeOptions) -> Door:
+    file = options.token_file
+    tokens = None if file is None else Tokens(file, options.clock)
+    return Door(tokens, Explained(options.explain_from))
+
+
+def _config(app: EdgeApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
+    config = uvicorn.Config(
         app,
         http="httptools",
         ws="none",
@@ -188,3 +184,6 @@ def _config(app: EdgeApp) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
+    config.load()
+    config.ssl = tls
+    return config

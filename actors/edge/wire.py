@@ -7,6 +7,7 @@ both bodies pass through untouched. Nothing here depends on anything but its arg
 
 from __future__ import annotations
 
+import gzip
 import math
 import zlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -23,14 +24,16 @@ from transport.reading import UNREADABLE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-MARGIN_S: Final = 0.004
-"""Part of a request's time that is kept for sending the answer."""
 MAX_TMAX_MS: Final = 10_000
 """A request cannot hold its place for longer than this, whatever it claims."""
+LEAST_GZIP_BYTES: Final = 512
+"""A smaller answer would not gain anything from being compressed."""
+_GZIP_LEVEL: Final = 1
 _ZLIB_OR_GZIP: Final = 47
 
 Headers = list[tuple[bytes, bytes]]
 _VERSION: Final = (b"x-openrtb-version", b"2.6")
+_VARY: Final = (b"vary", b"accept-encoding")
 _CONTENT_TYPE: Final = {
     WireFormat.JSON: (b"content-type", b"application/json"),
     WireFormat.MSGPACK: (b"content-type", b"application/msgpack"),
@@ -56,6 +59,13 @@ class Head(NamedTuple):
 
     tmax_ms: float
     explain: bool
+
+
+class Wishes(NamedTuple):
+    """What a request's headers say: how its body is packed, whether its answer may be."""
+
+    encoding: bytes
+    takes_gzip: bool
 
 
 class _Request(msgspec.Struct):
@@ -99,18 +109,21 @@ def _milliseconds(tmax: Any) -> float:
 
 
 def _wants_story(ext: Any) -> bool:
-    ours = ext.get("bidwright") if isinstance(ext, dict) else None
-    return isinstance(ours, dict) and bool(ours.get("explain"))
+    if not isinstance(ext, dict):
+        return False
+    ours = ext.get("bidwright")
+    return ext.get("explain") == 1 or (isinstance(ours, dict) and ours.get("explain") == 1)
 
 
-def answer_time_s(tmax_ms: float, default_tmax_ms: float) -> float:
+def answer_time_s(tmax_ms: float, default_tmax_ms: float, margin_s: float) -> float:
     """Return how many seconds after a request's arrival the edge's answer must leave.
 
     Args:
-        tmax_ms: What the request names, 0 for nothing.
+        tmax_ms: What the request names, 0 for nothing (OpenRTB 2.6, section 3.2.1).
         default_tmax_ms: For requests that name nothing.
+        margin_s: Kept for sending the answer.
     """
-    return max(0.0, min(tmax_ms or default_tmax_ms, MAX_TMAX_MS) / 1000 - MARGIN_S)
+    return max(0.0, min(tmax_ms or default_tmax_ms, MAX_TMAX_MS) / 1000 - margin_s)
 
 
 def reply_to_bid(answer: bytes | NoAnswer, *, explain: bool) -> HttpReply:
@@ -151,13 +164,33 @@ def refusal(status: int, *extra: tuple[bytes, bytes], nbr: int | None = None) ->
     return HttpReply(status, [(b"content-length", b"0"), _VERSION, *extra], nbr=nbr)
 
 
-def encoding_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return the content encoding that a request names, ``b""`` for none."""
+def wishes_of(headers: Iterable[tuple[bytes, bytes]]) -> Wishes:
+    """Read the headers that say how bodies are packed; ``encoding`` is b"" for a plain body."""
+    encoding, takes_gzip = b"", False
     for name, value in headers:
         if name == b"content-encoding":
             encoding = value.strip().lower()
-            return b"" if encoding == b"identity" else encoding
-    return b""
+        elif name == b"accept-encoding":
+            takes_gzip = _takes_gzip(value)
+    return Wishes(b"" if encoding == b"identity" else encoding, takes_gzip)
+
+
+def _takes_gzip(accepted: bytes) -> bool:
+    for each in accepted.lower().split(b","):
+        coding, _, weight = each.partition(b";")
+        if coding.strip() in (b"gzip", b"x-gzip"):
+            return weight.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
+    return False
+
+
+def packed(reply: HttpReply) -> HttpReply:
+    """Compress an answer where that is worth it, for a caller who takes it so."""
+    if len(reply.body) < LEAST_GZIP_BYTES:
+        return reply
+    body = gzip.compress(reply.body, _GZIP_LEVEL, mtime=0)
+    headers = [header for header in reply.headers if header[0] != b"content-length"]
+    headers += [(b"content-length", b"%d" % len(body)), (b"content-encoding", b"gzip"), _VARY]
+    return reply._replace(headers=headers, body=body)
 
 
 def inflate(body: bytes, max_bytes: int) -> bytes | None:

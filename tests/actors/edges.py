@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from actors.edge.bid_route import BidRoute
+from actors.edge.access import Explained
+from actors.edge.age import LoopAge
+from actors.edge.bid_route import BidRoute, Door
 from actors.edge.bidders import Bidders
 from actors.edge.numbers import Numbers
+from actors.edge.options import EdgeOptions
 from actors.edge.routes import EdgeApp, OtherRoutes
+from transport.envelope import opened, seal_of
 from transport.memory import MemoryHub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from actors.edge.access import Tokens
+    from transport.envelope import Envelope
     from transport.memory import MemoryServer
 
 UNIX_S = 1_800_000_000.0
 MAX_BODY_BYTES = 1000
+SEAL = seal_of(b"the node's secret")
 
 
 class Bidder:
@@ -28,6 +35,7 @@ class Bidder:
     ) -> None:
         self.url = url
         self.asked: list[bytes] = []
+        self.envelopes: list[Envelope | None] = []
         self._rule = rule or (lambda _body: None)
         self._loop = asyncio.get_running_loop()
         self.server: MemoryServer = hub.server()
@@ -36,8 +44,10 @@ class Bidder:
 
     def _serve(self) -> None:
         for header, body in self.server.drain(64):
-            self.asked.append(body)
-            answer = self._rule(body)
+            envelope, plain = opened(body, SEAL)
+            self.envelopes.append(envelope)
+            self.asked.append(plain)
+            answer = self._rule(plain)
             if answer is not None:
                 self.server.reply(header, answer)
 
@@ -62,13 +72,26 @@ class Answer:
 class World:
     """The edge's application and its bidders in one loop, without a port."""
 
-    def __init__(self) -> None:
+    def __init__(self, tokens: Tokens | None = None, **options: Any) -> None:
         self.loop = asyncio.get_running_loop()
         self.hub = MemoryHub()
         self.gateways = Bidders(self.hub, ["memory://g1", "memory://g2"], self.loop)
         self.desks = Bidders(self.hub, ["memory://e1"], self.loop)
         self.numbers = Numbers(self.gateways, self.desks)
-        bid = BidRoute(self.gateways, self.numbers, self.loop.time, MAX_BODY_BYTES, 5_000)
+        self.options = EdgeOptions(
+            links=self.hub,
+            gateway_urls=(),
+            event_urls=(),
+            max_body_bytes=MAX_BODY_BYTES,
+            default_tmax_ms=5_000,
+            unix_clock=lambda: UNIX_S,
+            clock=self.loop.time,
+            seal=SEAL,
+            **options,
+        )
+        door = Door(tokens, Explained(self.options.explain_from))
+        age = LoopAge(self.loop.time, self.loop.time)
+        self.bids = bid = BidRoute(self.gateways, self.numbers, self.options, door, age)
         others = OtherRoutes(
             self.gateways, self.desks, self.numbers, self.loop.time, lambda: UNIX_S
         )
@@ -87,12 +110,15 @@ class World:
         *parts: bytes,
         query: bytes = b"",
         headers: tuple[tuple[bytes, bytes], ...] = (),
+        client: str | None = "127.0.0.1",
     ) -> Answer:
         waiting = [
             {"type": "http.request", "body": part, "more_body": number < len(parts)}
             for number, part in enumerate(parts, start=1)
         ] or [{"type": "http.request", "body": b"", "more_body": False}]
-        answer = await self.exchange(method, path, waiting, query=query, headers=headers)
+        answer = await self.exchange(
+            method, path, waiting, query=query, headers=headers, client=client
+        )
         return Answer(answer)
 
     async def exchange(
@@ -103,6 +129,7 @@ class World:
         *,
         query: bytes = b"",
         headers: tuple[tuple[bytes, bytes], ...] = (),
+        client: str | None = "127.0.0.1",
     ) -> list[dict[str, Any]]:
         sent: list[dict[str, Any]] = []
         waiting = list(messages)
@@ -120,6 +147,7 @@ class World:
             "query_string": query,
             "headers": list(headers),
             "root_path": "",
+            "client": client and (client, 1),
         }
         await self.app(scope, receive, send)
         return sent
@@ -137,11 +165,14 @@ class World:
             bidder.server.close()
 
 
-def in_world(story: Callable[[World], Coroutine[Any, Any, None]]) -> None:
-    """Run ``story`` in a world of its own, within a limit."""
+def in_world(story: Callable[[World], Coroutine[Any, Any, None]], **options: Any) -> None:
+    """Run ``story`` in a world of its own, within a limit.
+
+    ``options`` are the world's tokens and the edge's own options.
+    """
 
     async def run() -> None:
-        world = World()
+        world = World(**options)
         try:
             async with asyncio.timeout(10):
                 await story(world)

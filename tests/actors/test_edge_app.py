@@ -145,6 +145,81 @@ def test_a_request_is_answered_at_its_own_deadline() -> None:
     in_world(story)
 
 
+def test_a_request_with_no_time_left_is_refused_at_once_and_costs_no_bidder_anything() -> None:
+    async def story(world: World) -> None:
+        bidder = world.bidder("g1", says(BID))
+        await world.settle()
+        answer = await world.call("POST", PATH, json.dumps({"id": "1", "tmax": 4}).encode())
+        assert (answer.status, answer.headers["x-openrtb-nbr"]) == (204, "15")
+        assert bidder.asked == []
+
+    in_world(story)
+
+
+def test_what_is_too_much_is_answered_at_once_without_closing_the_connection() -> None:
+    async def story(world: World) -> None:
+        bidder = world.bidder("g1")
+        await world.settle()
+        first = asyncio.ensure_future(world.call("POST", PATH, REQUEST))
+        await world.settle()
+        second = await world.call("POST", PATH, b"whatever it is")
+        assert (second.status, second.headers["x-openrtb-nbr"]) == (204, "503")
+        assert "connection" not in second.headers
+        assert bidder.asked == [REQUEST]
+        first.cancel()
+
+    in_world(story, max_waiting=1)
+
+
+def test_without_shedding_the_same_request_waits_for_a_bidder() -> None:
+    async def story(world: World) -> None:
+        bidder = world.bidder("g1", says(BID))
+        answers = await asyncio.gather(*(world.call("POST", PATH, REQUEST) for _ in range(100)))
+        assert {answer.status for answer in answers} == {200}
+        assert len(bidder.asked) == 100
+
+    in_world(story, sheds=False)
+
+
+@pytest.mark.parametrize(("path", "exchange"), [(PATH, ""), (f"{PATH}/adx_eu-1", "adx_eu-1")])
+def test_the_path_says_who_asks_and_the_bidder_is_told(path: str, exchange: str) -> None:
+    async def story(world: World) -> None:
+        bidder = world.bidder("g1", says(BID))
+        before_s = world.loop.time()
+        assert (await world.call("POST", path, REQUEST)).status == 200
+        (envelope,) = bidder.envelopes
+        assert envelope is not None
+        assert envelope.exchange == exchange
+        assert before_s - 0.1 <= envelope.arrived_s <= world.loop.time()
+
+    in_world(story)
+
+
+@pytest.mark.parametrize("name", ["", "Adx", "a/b", "a" * 33, "a b"])
+def test_a_path_that_names_no_exchange_is_not_there(name: str) -> None:
+    async def story(world: World) -> None:
+        bidder = world.bidder("g1", says(BID))
+        answer = await world.call("POST", f"{PATH}/{name}", REQUEST)
+        assert (answer.status, bidder.asked) == ((404, []) if name else (200, [REQUEST]))
+
+    in_world(story)
+
+
+def test_a_large_bid_is_compressed_for_those_who_take_it_so() -> None:
+    bid = json.dumps({"id": "1", "seatbid": [{"bid": [{"adm": "x" * 900}]}]}).encode()
+
+    async def story(world: World) -> None:
+        world.bidder("g1", says(bid))
+        plain = await world.call("POST", PATH, REQUEST)
+        assert plain.body == bid
+        headers = ((b"accept-encoding", b"gzip, br"),)
+        answer = await world.call("POST", PATH, REQUEST, headers=headers)
+        assert answer.headers["content-encoding"] == "gzip"
+        assert gzip.decompress(answer.body) == bid
+
+    in_world(story)
+
+
 def test_an_event_is_confirmed_by_whoever_booked_it() -> None:
     async def story(world: World) -> None:
         desk = world.bidder("e1", says(encode_ack(EventAck(ok=True))))

@@ -106,7 +106,7 @@ build_ledger(settings, paths)
 build_inference(settings, paths, "cpu")
 build_bidder(settings, paths, 1)
 build_recorder(settings, paths)
-build_edge(settings)
+build_edge(settings, paths)
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
     done = subprocess.run(

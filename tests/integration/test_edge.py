@@ -8,6 +8,7 @@ import os
 import random
 import select
 import socket
+import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,19 +18,24 @@ import pytest
 
 from actors.edge.actor import Edge, listen
 from actors.edge.errors import ServerDiedError, ServerHungError
+from actors.edge.options import EdgeOptions
 from supervision import Cell
 from supervision.errors import StartError
+from tests.actors.test_edge_access import make_certificate
+from transport.envelope import opened, seal_of
 from transport.messages import EventAck, decode_event, encode_ack, is_json
 from transport.nng import NngLinks, NngServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from supervision import Ref
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 LIMIT_S = 10.0
+SEAL = seal_of(b"the node's secret")
 BID = {"id": "r-1", "seatbid": [{"bid": [{"id": "b-1", "impid": "1", "price": 2.0}]}]}
 REQUEST = {"id": "r-1", "imp": [{"id": "1", "banner": {}}], "tmax": 200}
 
@@ -62,8 +68,9 @@ class Bidder:
         descriptors = [self.bids.fileno(), self.events.fileno(), self._over]
         while self._over not in select.select(descriptors, (), ())[0]:
             for header, body in self.bids.drain(64):
-                self.asked.append(body)
-                answer = self._answer(body)
+                envelope, plain = opened(body, SEAL)
+                self.asked.append(plain if envelope is not None else b"without an envelope")
+                answer = self._answer(plain)
                 if answer is not None:
                     self.bids.reply(header, answer)
             for header, body in self.events.drain(64):
@@ -72,20 +79,27 @@ class Bidder:
                 self.events.reply(header, ack)
 
 
+def options_of(*bidders: Bidder, **changes: Any) -> EdgeOptions:
+    """What an edge serves before these bidders."""
+    usual: dict[str, Any] = {
+        "links": NngLinks(),
+        "gateway_urls": tuple(bidder.url for bidder in bidders),
+        "event_urls": tuple(bidder.event_url for bidder in bidders),
+        "max_body_bytes": 100_000,
+        "default_tmax_ms": 300,
+        "unix_clock": lambda: 1_800_000_000.0,
+        "clock": time.monotonic,
+        "seal": SEAL,
+    }
+    return EdgeOptions(**{**usual, **changes})
+
+
 class Running:
     """An edge in a cell that a thread serves, as a host process would."""
 
-    def __init__(self, *bidders: Bidder, max_body_bytes: int = 100_000) -> None:
+    def __init__(self, *bidders: Bidder, **options: Any) -> None:
         self.cell = Cell(rng=random.Random(1))
-        self.actor = Edge(
-            NngLinks(),
-            "127.0.0.1",
-            0,
-            [bidder.url for bidder in bidders],
-            [bidder.event_url for bidder in bidders],
-            max_body_bytes=max_body_bytes,
-            default_tmax_ms=300,
-        )
+        self.actor = Edge("127.0.0.1", 0, options_of(*bidders, **options))
         self.ref: Ref = self.cell.spawn(lambda: self.actor, parent=self.cell.outside, name="edge")
         self.cell.run(max_s=LIMIT_S, until=lambda: not self.ref.starting)
         assert self.ref.exit_reason is None, self.ref.exit_reason
@@ -181,6 +195,32 @@ def test_messagepack_is_answered_in_messagepack() -> None:
     assert headers["content-type"] == "application/msgpack"
 
 
+def test_https_is_spoken_with_a_certificate(bidder: Bidder, tmp_path: Path) -> None:
+    chain, key = make_certificate(tmp_path)
+    running = Running(bidder, certificate=chain, key=key)
+    trusting = ssl.create_default_context(cafile=str(chain))
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", running.port, timeout=LIMIT_S, context=trusting
+    )
+    connection.request("GET", "/healthz")
+    alive = connection.getresponse()
+    assert (alive.status, alive.read()) == (200, b"ok\n")
+    connection.request("POST", "/openrtb2/bid/adx", json.dumps({**REQUEST, "tmax": 5_000}))
+    response = connection.getresponse()
+    assert (response.status, json.loads(response.read())) == (200, BID)
+    connection.close()
+    running.close()
+    assert running.actor.describe()["url"].startswith("https://")
+
+
+def test_a_certificate_that_cannot_be_used_is_a_failed_start_that_names_it(tmp_path: Path) -> None:
+    cell = Cell(rng=random.Random(1))
+    edge = Edge("127.0.0.1", 0, options_of(certificate=tmp_path / "none.pem"))
+    ref = cell.spawn(lambda: edge, parent=cell.outside, name="edge")
+    cell.run(max_s=0)
+    assert "edge_misconfigured: edge.tls_certificate" in str(ref.exit_reason)
+
+
 def test_a_gateway_that_says_nothing_costs_no_more_than_the_requests_own_time() -> None:
     silent = Bidder(says_nothing)
     running = Running(silent).ready()
@@ -270,7 +310,7 @@ def test_a_taken_port_is_a_failed_start_that_names_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         cell = Cell(rng=random.Random(1))
-        edge = Edge(NngLinks(), "127.0.0.1", port, [], [], max_body_bytes=1, default_tmax_ms=1)
+        edge = Edge("127.0.0.1", port, options_of())
         ref = cell.spawn(lambda: edge, parent=cell.outside, name="edge")
         cell.run(max_s=0)
         assert f"edge_cannot_listen: 127.0.0.1:{port}: Address already in use; stop what" in str(

@@ -1,0 +1,79 @@
+"""What the edge serves, and how: made once by the node, read by the thread that serves."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from actors.edge.errors import AccessError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from transport.frames import LinkFactory
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeOptions:
+    """What the thread serves, and how.
+
+    Attributes:
+        links: Makes sockets to the bidders; must be safe to use in another thread.
+        gateway_urls: Where bidders take bid requests, one address each.
+        event_urls: Where bidders take events, one address each.
+        max_body_bytes: Larger bid requests are refused.
+        default_tmax_ms: Time for requests that name none.
+        unix_clock: Seconds since 1970.
+        clock: Monotonic seconds, the same as the loop's.
+        seal: Proves to bidders that an envelope is the node's.
+        margin_s: Part of a request's time that is kept for sending the answer.
+        sheds: More requests than can be answered in time are answered without a bid, unread.
+        max_waiting: Requests that may wait for bidders at one time.
+        explain_from: Networks whose callers are told why there was no bid.
+        token_file: Bearer tokens that bid requests must carry; None = none.
+        certificate: Chain to serve HTTPS with; None = plain HTTP.
+        key: Private key of the certificate.
+    """
+
+    links: LinkFactory
+    gateway_urls: tuple[str, ...]
+    event_urls: tuple[str, ...]
+    max_body_bytes: int
+    default_tmax_ms: float
+    unix_clock: Callable[[], float]
+    clock: Callable[[], float]
+    seal: bytes
+    margin_s: float = 0.004
+    sheds: bool = True
+    max_waiting: int = 8192
+    explain_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    token_file: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def tls_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
+    """Return what a listening socket needs to speak TLS 1.2 or later.
+
+    Args:
+        certificate: Chain (PEM).
+        key: Private key (PEM); None = in the certificate's file.
+
+    Raises:
+        AccessError: They cannot be read, or do not belong together.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    # Without a password function a protected key would be asked for on the terminal.
+    no_password = str
+    try:
+        context.load_cert_chain(certificate, key, password=no_password)
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        raise AccessError(
+            f"edge.tls_certificate, edge.tls_key: {certificate} with {key or certificate} cannot "
+            f"be used ({error}); give a PEM chain and its unprotected key"
+        ) from error
+    return context
