@@ -52,7 +52,8 @@ def refusal(request: BidRequest, opportunity: Opportunity, reading: Reading) -> 
 
     Returns:
         ``currency`` (no currency that is taken has a rate), ``floor_currency`` (no way to fill
-        the impression has a floor in one that has), ``seat``, ``incomplete_schain``,
+        the impression has a floor in one that has), ``seat``, ``no_secure_markup`` (our
+        trackers have no TLS, and the placement wants it), ``incomplete_schain``,
         ``blocked_seller`` or ``no_consent_no_bid``.
     """
     if not opportunity.currency_micros:
@@ -61,6 +62,8 @@ def refusal(request: BidRequest, opportunity: Opportunity, reading: Reading) -> 
         return "floor_currency"
     if SEAT in opportunity.blocked_seats or SEAT not in (opportunity.seats or (SEAT,)):
         return "seat"
+    if opportunity.secure and reading.insecure_trackers:
+        return "no_secure_markup"
     chain = supply_chain_of(request)
     if chain is not None:
         complaint = reading.supply.complaint(chain)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from config.addresses import is_plain
+
 if TYPE_CHECKING:
     from config.settings import Settings
     from transport.openrtb import SupplyChain, SupplyChainNode
@@ -74,6 +76,7 @@ class Reading(msgspec.Struct, frozen=True):
         needs_consent: Without leave to use personal data there is no bid at all.
         supply: Through whom we buy.
         rates: What currencies are worth.
+        insecure_trackers: Browsers reach our trackers without TLS, so no markup of ours is secure.
     """
 
     vendor_id: int = 0
@@ -82,6 +85,7 @@ class Reading(msgspec.Struct, frozen=True):
     needs_consent: bool = False
     supply: SupplyRules = SupplyRules()
     rates: Rates = DollarsOnly()
+    insecure_trackers: bool = False
 
 
 def reading_of(settings: Settings, rates: Rates) -> Reading:
@@ -102,6 +106,7 @@ def reading_of(settings: Settings, rates: Rates) -> Reading:
             frozenset(name.lower() for name in supply.blocked_sellers),
         ),
         rates=rates,
+        insecure_trackers=is_plain(settings.edge.public_url),
     )
 
 

@@ -178,3 +178,13 @@ def test_a_bid_at_the_floor_in_micros_is_never_below_the_floor_on_the_wire(cpm: 
     micros = floor.base_micros
     assert micros / 1000 >= cpm - 1e-11
     assert micros <= cpm * 1000 + 1
+
+
+@pytest.mark.parametrize(("secure", "code"), [(1, "no_secure_markup"), (0, None), (None, None)])
+def test_where_our_trackers_have_no_tls_a_placement_that_wants_it_is_refused(
+    secure: int | None, code: str | None
+) -> None:
+    changes = {"imp": imp(secure=secure)} if secure is not None else {}
+    plain = Reading(insecure_trackers=True)
+    assert refusal(parse(**changes), read(**changes), plain) == code
+    assert refusal(parse(**changes), read(**changes), Reading()) is None
