@@ -38,6 +38,9 @@ _MINUTES_PER_HOUR: Final = 60
 _HOURS_PER_DAY: Final = 24
 _FIRST_WEEKDAY: Final = 3  # 1970 began on a Thursday
 _MAX_SEGMENTS: Final = 256
+_LONGEST_TAG: Final = 35  # of a language, RFC 5646 section 4.4.1
+_LONGEST_CODE: Final = 32
+_MOST_CODES: Final = 64
 _LETTERS_OF_LANGUAGE: Final = 2
 _EXCHANGE_NAME: Final = re.compile(r"[a-z0-9_-]{1,32}")
 
@@ -135,7 +138,7 @@ def _of_user(user: User | None, device: Device, privacy: Privacy, exchange: str)
         "region": geo.region.upper().rpartition("-")[2],
         "device_kind": device_kind(device.devicetype, device.ua),
         "os": device.os.lower(),
-        "language": language_code(device.language or device.langb),
+        "language": language_code((device.language or device.langb)[:_LONGEST_TAG]),
         "user_agent": device.ua,
         "personal": privacy.personal,
         "gdpr": privacy.gdpr,
@@ -257,7 +260,6 @@ def language_code(text: str) -> str:
     return code if len(code) == _LETTERS_OF_LANGUAGE and code.isalpha() else ""
 
 
-@lru_cache(maxsize=1024)
 def allowed_languages(codes: tuple[str, ...], tags: tuple[str, ...]) -> frozenset[str]:
     """Return the languages that ads may have; where both lists are sent, both hold.
 
@@ -265,13 +267,22 @@ def allowed_languages(codes: tuple[str, ...], tags: tuple[str, ...]) -> frozense
         codes: ``wlang``, ISO-639-1.
         tags: ``wlangb``, BCP-47.
     """
-    lists = [frozenset(filter(None, map(language_code, each))) for each in (codes, tags) if each]
+    lists = [
+        frozenset(filter(None, (language_code(text[:_LONGEST_TAG]) for text in each)))
+        for each in (codes, tags)
+        if each
+    ]
     return frozenset.intersection(*lists)
 
 
-@lru_cache(maxsize=4096)
 def content_of(taxonomy: int, codes: tuple[str, ...]) -> frozenset[tuple[int, str]]:
     """Return content categories as (taxonomy, code), each with those that it belongs to."""
+    is_usual = len(codes) <= _MOST_CODES and all(len(code) <= _LONGEST_CODE for code in codes)
+    return _families(taxonomy, codes) if is_usual else _families.__wrapped__(taxonomy, codes)
+
+
+@lru_cache(maxsize=4096)
+def _families(taxonomy: int, codes: tuple[str, ...]) -> frozenset[tuple[int, str]]:
     return frozenset((taxonomy, name) for code in codes for name in (code, code.partition("-")[0]))
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from actors.floors import floor_of
+from actors.native_form import native_form_of
 from models.opportunity import Floor, Slot
 
 if TYPE_CHECKING:
     from actors.reading import Rates
     from transport.openrtb import Audio, Banner, Deal, Imp, Native, Video
 
+_LONGEST_REMEMBERED: Final = 8_192
 _NO_NUMBERS: Final[frozenset[int]] = frozenset()
 
 
@@ -68,7 +70,16 @@ def _banner_slots(banner: Banner, floor: Floor) -> list[Slot]:
 
 
 def _native_slot(native: Native, floor: Floor) -> Slot:
-    return Slot("native", apis=native.api, blocked_attributes=_numbers(native.battr), floor=floor)
+    text = native.request
+    # What is remembered must be bounded in bytes, too.
+    read = native_form_of if len(text) <= _LONGEST_REMEMBERED else native_form_of.__wrapped__
+    return Slot(
+        "native",
+        apis=native.api,
+        blocked_attributes=_numbers(native.battr),
+        floor=floor,
+        native=read(text, native.ver[:8]) if text else None,
+    )
 
 
 def _timed_slot(medium: Video | Audio, name: str, floor: Floor) -> Slot:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: Traffic at or above this score is refused.
 INVALID_FROM: Final = 0.8
+_READ_OF_AGENT: Final = 2_048  # characters; what is remembered of it must be bounded
 
 _BOTS: Final = re.compile(
     r"bot\b|bot/|crawl|spider|slurp|headless|phantomjs|selenium|puppeteer|playwright|curl/|wget/|python-requests"
@@ -140,7 +141,7 @@ def _agent_signs(opportunity: Opportunity) -> list[str]:
     agent = opportunity.user_agent
     if not agent:
         return ["no_user_agent"]
-    signs = ["bot_user_agent"] if _is_bot(agent) else []
+    signs = ["bot_user_agent"] if _is_bot(agent[:_READ_OF_AGENT]) else []
     if _contradicts(opportunity.device_kind, agent):
         signs.append("device_contradicts_agent")
     if opportunity.app and agent.startswith("Mozilla") and "Windows NT" in agent:
@@ -181,8 +182,11 @@ def _address_signs(opportunity: Opportunity) -> list[str]:
 
 
 def source_of(opportunity: Opportunity) -> str:
-    """Return by whom requests are counted: the user, else the address, ``""`` = cannot tell."""
-    return opportunity.user_id or opportunity.ip
+    """Return by whom requests are counted: the user, else the address, ``""`` = cannot tell.
+
+    Who may not be known is not counted: an address that was cut off is that of many.
+    """
+    return opportunity.user_id or (opportunity.ip if opportunity.personal else "")
 
 
 class RecentCounts:

@@ -21,6 +21,9 @@ DEVICE_KINDS: Final = ("phone", "tablet", "desktop", "tv", "other")
 #: Placement formats, in the order in which models number them.
 FORMATS: Final = ("banner", "video", "native", "audio")
 
+_MOST_CODES: Final = 64
+_LONGEST_CODE: Final = 32
+
 #: OpenRTB `device.devicetype` -> our kind. 1 is "mobile or tablet"; phones are far more of those.
 _DEVICE_TYPES: Final = {
     1: "phone",
@@ -316,7 +319,11 @@ def category_code(index: int) -> str:
 
 def category_indexes(codes: tuple[str, ...] | list[str] | None) -> tuple[int, ...]:
     """Return the dense indexes of IAB codes, in order, each once, without unknown codes."""
-    return _indexes_of(tuple(codes)) if codes else ()
+    if not codes:
+        return ()
+    # What is remembered must be bounded in bytes, too.
+    is_usual = len(codes) <= _MOST_CODES and all(len(code) <= _LONGEST_CODE for code in codes)
+    return _indexes_of(tuple(codes)) if is_usual else _indexes_of.__wrapped__(tuple(codes))
 
 
 @lru_cache(maxsize=4096)

@@ -11,8 +11,8 @@ from typing import Final
 
 from transport.errors import UndecodableError
 
-MAX_CHARACTERS: Final = 16_384
-"""Longer texts are refused unread: 24,000 vendors one by one take less."""
+MAX_CHARACTERS: Final = 8_192
+"""Longer texts are refused unread; real ones have some thousand at most."""
 
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _SIX_BITS: Final = {character: f"{value:06b}" for value, character in enumerate(_ALPHABET)}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from transport.bits import BitReader, unpacked
+from transport.bits import MAX_CHARACTERS, BitReader, unpacked
 from transport.errors import UndecodableError
 
 if TYPE_CHECKING:
@@ -26,12 +26,13 @@ TCF_EU: Final = 2
 TCF_EU_SECTIONS: Final = frozenset({1, TCF_EU})
 US_PRIVACY: Final = 6
 US_NATIONAL: Final = 7
-REMEMBERED: Final = 8_192
+REMEMBERED: Final = 4_096
 _HEADER_TYPE: Final = 3
 _HEADER_VERSION: Final = 1
 _UNDETERMINED: Final = 0
 _NOT_IN_FORCE: Final = frozenset({-1, 3, 4})  # none applies; the header; the signature
 _HIGHEST_SECTION: Final = 1_000
+_MOST_IN_FORCE: Final = 64
 _VERSION_BITS: Final = 6
 _GPC: Final = "011"  # subsection type 1, and the signal
 
@@ -103,21 +104,37 @@ def gpp_says(text: str, in_force: tuple[int, ...]) -> GppSays:
         in_force: Section numbers (``gpp_sid``); empty or with 0 = not said, so all that are there
             count (but for the EU's, whose own flag decides).
     """
-    return _read(text, in_force) if text or in_force else _NOTHING
+    if not text and not in_force:
+        return _NOTHING
+    if len(text) > MAX_CHARACTERS or len(in_force) > _MOST_IN_FORCE:
+        return _unreadable(in_force)  # not remembered either: memory stays bounded
+    return _read(text, in_force)
 
 
 @lru_cache(maxsize=REMEMBERED)
 def _read(text: str, in_force: tuple[int, ...]) -> GppSays:
-    said = frozenset(in_force) - _NOT_IN_FORCE
-    known = bool(in_force) and _UNDETERMINED not in said
-    eu = bool(said & TCF_EU_SECTIONS)
     try:
         sections = decode(text) if text else {}
     except UndecodableError:
-        return GppSays(opted_out=not known or bool(said - TCF_EU_SECTIONS), eu=eu)
-    wanted = (said if known else frozenset(sections)) - TCF_EU_SECTIONS - _NOT_IN_FORCE
-    opted_out = any(opts_out(number, sections.get(number, "")) for number in wanted)
-    return GppSays(opted_out, eu, sections.get(TCF_EU, ""))
+        return _unreadable(in_force)
+    said = frozenset(in_force)
+    wanted = said if _is_known(in_force) else frozenset(sections)
+    outside_eu = wanted - TCF_EU_SECTIONS - _NOT_IN_FORCE
+    opted_out = any(opts_out(number, sections.get(number, "")) for number in outside_eu)
+    return GppSays(opted_out, bool(said & TCF_EU_SECTIONS), sections.get(TCF_EU, ""))
+
+
+def _unreadable(in_force: tuple[int, ...]) -> GppSays:
+    """Return what a string that cannot be read stands for."""
+    said = frozenset(in_force)
+    outside_eu = said - TCF_EU_SECTIONS - _NOT_IN_FORCE
+    opted_out = not _is_known(in_force) or bool(outside_eu)
+    return GppSays(opted_out, eu=bool(said & TCF_EU_SECTIONS))
+
+
+def _is_known(in_force: tuple[int, ...]) -> bool:
+    """Tell whether it is said which sections are in force."""
+    return bool(in_force) and _UNDETERMINED not in in_force
 
 
 def decode(text: str) -> dict[int, str]:

@@ -22,9 +22,10 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 
 GUARDS = frozenset(
     {
-        "at", "badv", "bapp", "bcat", "acat", "battr", "bidfloor", "bidfloorcur", "bseat", "coppa",
-        "cur", "deals", "dnt", "gdpr", "gpp_sid", "lmt", "pmp", "private_auction",
-        "regs", "regs.ext", "secure", "test", "tmax", "us_privacy", "wadomain", "wseat",
+        "at", "badv", "bapp", "bcat", "acat", "battr", "bidfloor", "bidfloorcur", "bseat", "btype",
+        "cattax", "coppa", "cur", "deals", "dnt", "durfloors", "gdpr", "gpp", "gpp_sid", "lmt",
+        "mincpmpersec", "multiplier", "nodes", "pmp", "private_auction", "qty", "regs", "regs.ext",
+        "secure", "test", "tmax", "us_privacy", "wadomain", "wlang", "wlangb", "wseat",
     }
 )  # fmt: skip
 

@@ -14,12 +14,12 @@ from typing import Final
 
 import msgspec
 
-from transport.bits import BitReader, unpacked
+from transport.bits import MAX_CHARACTERS, BitReader, unpacked
 from transport.errors import UndecodableError
 
 VERSION: Final = 2
 PURPOSES: Final = 24
-REMEMBERED: Final = 8_192
+REMEMBERED: Final = 4_096
 _FIRST_PURPOSE_BIT: Final = 152  # version to special features come first
 _DISCLOSED_VENDORS: Final = 1
 _NOT_ALLOWED: Final = 0
@@ -75,7 +75,6 @@ class TcString(msgspec.Struct, frozen=True):
     disclosed: Vendors | None = None
 
 
-@lru_cache(maxsize=REMEMBERED)
 def permits(
     text: str, vendor_id: int, consent_purposes: tuple[int, ...], interest_purposes: tuple[int, ...]
 ) -> bool:
@@ -90,8 +89,16 @@ def permits(
     Returns:
         False as well for what cannot be read.
     """
-    if vendor_id <= 0:
+    # What cannot be read anyway is not remembered either: memory stays bounded.
+    if vendor_id <= 0 or len(text) > MAX_CHARACTERS:
         return False
+    return _permits(text, vendor_id, consent_purposes, interest_purposes)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _permits(
+    text: str, vendor_id: int, consent_purposes: tuple[int, ...], interest_purposes: tuple[int, ...]
+) -> bool:
     try:
         given = decode(text)
     except UndecodableError:
