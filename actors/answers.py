@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from actors import reasons
 from actors.log_health import LogHealth
 from actors.messages import Offered, Released
+from actors.records import user_hash, user_salt
 from actors.responses import DOLLAR, bid_of, response_of
 from transport.codec import encode_response
 from transport.errors import SegmentError
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.gateway import GatewayKit
+    from actors.messages import Bid as DecidedBid
     from actors.messages import Decided
     from actors.pending import Pending
+    from models.opportunity import Opportunity
     from supervision import LightActor
     from transport.frames import ServerLink
     from transport.openrtb import Bid
@@ -88,12 +91,11 @@ class Answers:
     def _bid(self, decided: Decided) -> Bid:
         bid = decided.bid
         assert bid is not None
-        candidate = bid.candidate
-        name = NoticeKey(
-            bid.key, candidate.campaign.id, bid.lease_id, bid.bid_micros, candidate.creative.id
-        )
-        token = name.encode(self._kit.secret)
-        return bid_of(self._kit.form, decided.opportunity, bid, token)
+        kit = self._kit
+        now = (kit.unix_clock(), self._owner.cell.clock())
+        name = name_of(bid, decided.opportunity, now, kit.secret)
+        token = name.encode(kit.secret)
+        return bid_of(kit.form, decided.opportunity, bid, token)
 
     def flush(self) -> None:
         """Write the burst's decision records, then let its answers go."""
@@ -159,3 +161,32 @@ class Answers:
         answer = encode_response(response_of(request_id, {}, why), pending.admitted.form)
         for header in pending.headers:
             self._server.reply(header, answer)
+
+
+def name_of(
+    bid: DecidedBid, opportunity: Opportunity, now: tuple[float, float], secret: bytes
+) -> NoticeKey:
+    """Return what every notice about a bid will say.
+
+    Args:
+        bid: The decision.
+        opportunity: The impression; its user is named, as a keyed hash, only where somebody counts
+            how often a user sees the ad.
+        now: Seconds since 1970, and seconds of the machine's monotonic clock.
+        secret: Keys the hash.
+    """
+    campaign, creative = bid.candidate.campaign, bid.candidate.creative
+    is_counted = bool(campaign.caps or creative.caps) and not opportunity.test
+    return NoticeKey(
+        key=bid.key,
+        campaign_id=campaign.id,
+        lease_id=bid.lease_id,
+        bid_micros=bid.bid_micros,
+        creative_id=creative.id,
+        issued_s=int(now[0]),
+        uptime_s=int(now[1]),
+        user=user_hash(opportunity.user_id, user_salt(secret)) if is_counted else "",
+        quantity=opportunity.quantity,
+        currency_micros=opportunity.currency_micros,
+        test=opportunity.test,
+    )

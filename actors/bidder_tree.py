@@ -35,9 +35,11 @@ from actors.ledger.wallet import WalletTerms
 from actors.link_inference import InferenceLink
 from actors.link_ledger import LedgerLink
 from actors.metering import Meter
+from actors.notice_rules import terms_of
 from actors.orchestrator import Orchestrator, OrchestratorKit
 from actors.oversight import Oversight
 from actors.reading import DollarsOnly, reading_of
+from actors.records import user_salt
 from actors.responses import NoticeForm
 from actors.steps import NAMES
 from actors.user_profiler import ProfilerOptions, UserProfiler
@@ -308,7 +310,7 @@ class _Bidder:
             self._name,
             rules,
             EligibleAds(CampaignIndex(self._campaigns), self._campaigns),
-            self._world.secret[:32],
+            user_salt(self._world.secret),
             reading_of(self._settings, DollarsOnly()),
         )
         template = ChildSpec(
@@ -371,6 +373,8 @@ class _Bidder:
             links=self._world.links,
             open_log=partial(self._open_log, f"events-{self._name}"),
             meter=self._meter,
+            unix_clock=self._world.unix_clock,
+            terms=terms_of(self._settings),
             tells_once=self._settings.defences.deduplication,
         )
         return self._worker("events", EventDesk, kit)

@@ -3,33 +3,38 @@
 Principle: a notice moves money only if it carries a name that we signed, and it is confirmed only
 when the ledger has it on disk, so a sender that repeats what was not confirmed can lose nothing and
 double nothing. Everything that happened is then published, in the cell and to other processes.
+
+Between a win and its bill nothing moves: the bid's money stays reserved in its lease until the bill
+comes, the loss is told, or the window after the bid is over. That does not need whoever made the
+bid: the lease stays blocked in the ledger when its bidder dies, and a bill names lease and price. A
+bill after the window is booked if the budget allows, and said to be late.
 """
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 
+from actors.bid_memory import BidMemory
 from actors.log_health import LogHealth
-from actors.messages import Feedback, Forward, Heard, LinkDown, Offered, Released, Settled
+from actors.messages import (
+    Exposed,
+    Feedback,
+    Forward,
+    Heard,
+    LinkDown,
+    Offered,
+    Released,
+    Settled,
+)
+from actors.notice_rules import as_told
 from supervision import Down, LightActor
 from transport.errors import MalformedEventError, NoticeError, SegmentError
-from transport.messages import (
-    Billing,
-    Event,
-    EventAck,
-    Impression,
-    Loss,
-    Win,
-    decode_event,
-    encode,
-    encode_ack,
-    is_json,
-)
+from transport.messages import EventAck, Loss, decode_event, encode, encode_ack, is_json
 from transport.money import Release, Settle, SettleAck
 from transport.notices import NoticeKey
 
@@ -37,20 +42,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from actors.metering import Meter
+    from actors.notice_rules import NoticeTerms, Price
     from supervision.ref import Ref
     from transport.faults import Link
     from transport.frames import LinkFactory, PublisherLink, Received, ServerLink
+    from transport.messages import Event
     from transport.segments import SegmentWriter
 
-MAX_CPM: Final = 1_000_000.0
-"""No price is above it; what claims to be is nonsense, and would not fit into a message."""
 BURST: Final = 64
 LEDGER_WAIT_S: Final = 2.0
 """How long a sender waits for the ledger before it is told to try again."""
 TICK_S: Final = 0.2
-MICROS_PER_CPM: Final = 1000
-ONCE: Final = (Win, Loss, Billing, Impression)
-"""Events that a bid has once at most; clicks and conversions may be many."""
 _FLUSH: Final = object()
 
 
@@ -70,6 +72,8 @@ class DeskKit:
         links: Makes the sockets.
         open_log: Opens the event log.
         meter: Where the numbers go.
+        unix_clock: Seconds since 1970.
+        terms: What is made of notices.
     """
 
     bidder: str
@@ -81,22 +85,26 @@ class DeskKit:
     links: LinkFactory
     open_log: Callable[[], SegmentWriter]
     meter: Meter
+    unix_clock: Callable[[], float]
+    terms: NoticeTerms
     tells_once: bool = True
 
 
-class _Waiting:
+class _Notice(NamedTuple):
+    """An event, as it is told on, with what we signed and what it says that the bid costs."""
+
+    event: Event
+    key: NoticeKey
+    price: Price
+
+
+class _Waiting(NamedTuple):
     """A sender whose money event is with the ledger."""
 
-    __slots__ = ("as_json", "event", "header", "settle", "since_s")
-
-    def __init__(
-        self, header: bytes, event: Win | Billing, settle: Settle, since_s: float, *, as_json: bool
-    ) -> None:
-        self.header = header
-        self.event = event
-        self.settle = settle
-        self.since_s = since_s
-        self.as_json = as_json
+    header: bytes
+    notice: _Notice
+    since_s: float
+    as_json: bool
 
 
 class EventDesk(LightActor):
@@ -108,8 +116,8 @@ class EventDesk(LightActor):
 
     def __init__(self, kit: DeskKit) -> None:
         self._kit = kit
-        self._offers: OrderedDict[str, Offered] = OrderedDict()
-        self._told: OrderedDict[tuple[type[Event], str], None] = OrderedDict()
+        self._terms = kit.terms
+        self._bids = BidMemory(kit.remembered_bids, tells_once=kit.tells_once)
         self._waiting: dict[str, deque[_Waiting]] = {}
         self._confirmed: list[tuple[bytes, bytes]] = []
         self._flushing = False
@@ -119,7 +127,7 @@ class EventDesk(LightActor):
         self._health = LogHealth(self)
         self._handlers: dict[type, Callable[[Any], None]] = {
             WatchMessage: self._on_readable,
-            Offered: self._on_offered,
+            Offered: self._bids.offer,
             SettleAck: self._on_settled,
             Heard: self._on_heard,
             LinkDown: self._on_link_down,
@@ -159,7 +167,7 @@ class EventDesk(LightActor):
         return {
             "urls": list(self._kit.urls),
             "waiting_for_ledger": sum(map(len, self._waiting.values())),
-            "remembered_bids": len(self._offers),
+            "remembered_bids": len(self._bids),
         }
 
     def receiveMessage(self, message: Any, sender: Ref) -> None:
@@ -179,37 +187,54 @@ class EventDesk(LightActor):
         header, body = received
         as_json = is_json(body)
         try:
-            event = decode_event(body)
-            notice = NoticeKey.decode(self._kit.secret, event.key)
+            notice = self._read(body)
         except (MalformedEventError, NoticeError) as error:
             self._kit.meter.refused_events += 1
             self._confirm(header, EventAck(ok=False, error=str(error)), as_json=as_json)
             return
-        if isinstance(event, Win | Billing):
-            self._settle(header, event, notice, as_json=as_json)
+        event = notice.event
+        if self._terms.is_bill(event, notice.key):
+            self._settle(_Waiting(header, notice, self.cell.clock(), as_json))
             return
         if isinstance(event, Loss):
-            self._release(notice)
-        repeated = self._happened(event, notice.key, None)
-        self._confirm(header, EventAck(ok=True, duplicate=repeated), as_json=as_json)
+            self._release(notice.key)
+        repeated = self._happened(notice)
+        ack = EventAck(ok=True, duplicate=repeated, late=event.late)
+        self._confirm(header, ack, as_json=as_json)
 
-    def _settle(
-        self, header: bytes, event: Win | Billing, notice: NoticeKey, *, as_json: bool
-    ) -> None:
+    def _read(self, body: bytes) -> _Notice:
+        """Read an event and the bid that it is about.
+
+        Raises:
+            MalformedEventError: It is no event.
+            NoticeError: The bid is none that we signed, or too old.
+        """
+        event = decode_event(body)
+        key = NoticeKey.decode(self._kit.secret, event.key)
+        unix_s, terms = self._kit.unix_clock(), self._terms
+        age_s = key.age_s(unix_s, self.cell.clock())
+        expired = terms.why_expired(event, age_s)
+        if expired:
+            raise NoticeError(expired)
+        price = terms.price_of(event, key)
+        is_late = terms.is_late(event, age_s)
+        return _Notice(as_told(event, key, price, unix_s, is_late=is_late), key, price)
+
+    def _settle(self, waiting: _Waiting) -> None:
         """Have the ledger book a price; the sender is confirmed when it has."""
+        key, price = waiting.notice.key, waiting.notice.price
         settle = Settle(
-            key=notice.key,
-            campaign_id=notice.campaign_id,
-            lease_id=notice.lease_id,
-            price_micros=price_micros(event.price_cpm, notice.bid_micros),
-            bid_micros=notice.bid_micros,
+            key=key.key,
+            campaign_id=key.campaign_id,
+            lease_id=key.lease_id,
+            price_micros=price.micros,
+            bid_micros=key.bid_micros,
         )
-        waiting = _Waiting(header, event, settle, self.cell.clock(), as_json=as_json)
         link = self._ledger.address
         if link is None:
             self._try_again(waiting)
             return
-        self._waiting.setdefault(notice.key, deque()).append(waiting)
+        self._waiting.setdefault(key.key, deque()).append(waiting)
         self.ask(link, Forward(settle))
 
     def _release(self, notice: NoticeKey) -> None:
@@ -232,11 +257,9 @@ class EventDesk(LightActor):
         self.publish(Settled(ack.key, ack.booked_micros))
         if waiting is None:
             return  # its sender was told to try again; the next time it is a duplicate
-        repeated = self._happened(waiting.event, ack.key, waiting.settle.price_micros)
-        repeated |= booked_before and isinstance(waiting.event, Win)
-        self._confirm(
-            waiting.header, EventAck(ok=True, duplicate=repeated), as_json=waiting.as_json
-        )
+        repeated = self._happened(waiting.notice) or booked_before
+        ack_out = EventAck(ok=True, duplicate=repeated, late=waiting.notice.event.late)
+        self._confirm(waiting.header, ack_out, as_json=waiting.as_json)
 
     def _pop(self, key: str) -> _Waiting | None:
         queue = self._waiting.get(key)
@@ -280,15 +303,16 @@ class EventDesk(LightActor):
 
     # --- telling -------------------------------------------------------------------------------
 
-    def _happened(self, event: Event, key: str, price: int | None) -> bool:
+    def _happened(self, notice: _Notice) -> bool:
         """Log and publish an event, once as far as we remember; tells whether it is repeated.
 
         What counts is that *we* told it: its money may have been booked for another event, or for
         a predecessor of ours that died before it could log anything.
         """
+        event = notice.event
         kind = type(event).__name__.lower()
         self._kit.meter.event(kind)
-        if self._was_told(event, key):
+        if self._bids.was_told(event, notice.key.key):
             return True
         assert self._log is not None
         assert self._publisher is not None
@@ -296,56 +320,50 @@ class EventDesk(LightActor):
         self._log.append(encoded)
         self._publisher.publish(kind.encode(), encoded)
         self.publish(event)
-        self._feed_back(event, key, price)
+        self._pass_on(notice, first_hand=True)
         return False
 
-    def _was_told(self, event: Event, key: str) -> bool:
-        """Remember an event that a bid has once at most; tells whether it was remembered."""
-        if not isinstance(event, ONCE) or not self._kit.tells_once:
-            return False
-        name = (type(event), key)
-        if name in self._told:
-            return True
-        self._told[name] = None
-        if len(self._told) > self._kit.remembered_bids * len(ONCE):
-            self._told.popitem(last=False)
-        return False
-
-    def _feed_back(self, event: Event, key: str, price: int | None) -> None:
-        offered = self._offers.get(key)
-        if offered is None:
-            return  # another bidder's, or forgotten
-        if isinstance(event, Loss) and event.min_to_win_cpm is not None:
-            price = price_micros(event.min_to_win_cpm, 0)
+    def _pass_on(self, notice: _Notice, *, first_hand: bool) -> None:
+        """Tell the cell what an event means: for those who count, and for those who learn."""
+        event, key = notice.event, notice.key
+        if self._terms.is_exposure(event, key):
+            unix_s = self._kit.unix_clock()
+            self.publish(
+                Exposed(key.key, key.user, key.campaign_id, key.creative_id, unix_s, first_hand)
+            )
+        offered = self._bids.find(key.key)
+        if offered is None or key.test:
+            return  # another bidder's, or forgotten; of tests nothing is learnt
+        if isinstance(event, Loss):
+            self._bids.forget(key.key)
         self.publish(
             Feedback(
                 type(event).__name__.lower(),
-                key,
+                key.key,
                 offered.candidate,
                 offered.opportunity,
                 offered.vector,
                 offered.bid_micros,
-                price,
+                self._price_to_learn(notice),
             )
         )
-        if isinstance(event, Loss):
-            del self._offers[key]
 
-    def _on_offered(self, offered: Offered) -> None:
-        self._offers[offered.key] = offered
-        if len(self._offers) > self._kit.remembered_bids:
-            self._offers.popitem(last=False)
+    def _price_to_learn(self, notice: _Notice) -> int | None:
+        """Return what an event tells of the market, in micros of USD; None if nothing."""
+        if isinstance(notice.event, Loss):
+            return self._terms.least_price_of(notice.event, notice.key)
+        return notice.price.micros if notice.price.is_known else None
 
     def _on_heard(self, heard: Heard) -> None:
         """Connect an event that a sibling received with the bid of ours that it is about."""
+        event = heard.event
         try:
-            notice = NoticeKey.decode(self._kit.secret, heard.event.key)
+            key = NoticeKey.decode(self._kit.secret, event.key)
         except NoticeError:
             self._kit.meter.refused_events += 1
             return
-        price = heard.event.price_cpm
-        booked = None if price is None else price_micros(price, notice.bid_micros)
-        self._feed_back(heard.event, notice.key, booked)
+        notice = _Notice(event, key, self._terms.price_of(event, key))
+        self._pass_on(notice, first_hand=False)
 
     # --- confirmations out ---------------------------------------------------------------------
 
@@ -370,13 +388,3 @@ class EventDesk(LightActor):
         confirmed, self._confirmed = self._confirmed, []
         for header, answer in confirmed:
             self._server.reply(header, answer)
-
-
-def price_micros(price_cpm: float | None, otherwise_micros: int) -> int:
-    """Return a CPM price as micros per impression, rounded up; unknown means ``otherwise_micros``.
-
-    An exchange that does not name its price is booked at what we offered: the careful side.
-    """
-    if price_cpm is None or not 0.0 <= price_cpm <= MAX_CPM:
-        return otherwise_micros
-    return math.ceil(price_cpm * MICROS_PER_CPM - 1e-6)

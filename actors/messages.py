@@ -276,3 +276,23 @@ class Heard(msgspec.Struct, frozen=True, gc=False):
     """An event that another bidder of this node received (published in the cell)."""
 
     event: Event
+
+
+class Exposed(msgspec.Struct, frozen=True, gc=False):
+    """A user has seen an ad of ours (published in the cell, once or more often for each bid).
+
+    Attributes:
+        key: The bid.
+        user: Keyed hash of the user.
+        campaign_id: Whose ad.
+        creative_id: The ad.
+        unix_s: When we heard of it, seconds since 1970.
+        first_hand: This bidder heard it; otherwise a sibling did, and keeps it.
+    """
+
+    key: str
+    user: str
+    campaign_id: str
+    creative_id: str
+    unix_s: float
+    first_hand: bool = True

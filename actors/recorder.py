@@ -138,6 +138,8 @@ def schema_of(table: str) -> pa.Schema:
         names = ("type", "key", "request_id", "imp_id", "campaign_id", "creative_id", "lease_id")
         columns = [*((name, text) for name in names), ("price_cpm", number), ("ts", number)]
         columns += [("loss_code", pa.int32()), ("min_to_win_cpm", number), ("value_micros", micros)]
+        columns += [("currency", text), ("quantity", number)]
+        columns += [(name, pa.bool_()) for name in ("late", "price_unknown", "test")]
         return pa.schema([*columns, ("version", pa.int32())])
     step = pa.struct([("step", text), ("kind", text), ("ms", number)])
     names = ("request_id", "imp_id", "bidder", "outcome", "reason", "campaign_id", "creative_id")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from actors.decision import Decision
 
 _USER_HASH_BYTES = 8
+_SALT_BYTES = 32
 
 
 def user_hash(user_id: str, salt: bytes) -> str:
@@ -25,6 +26,11 @@ def user_hash(user_id: str, salt: bytes) -> str:
     if not user_id:
         return ""
     return hashlib.blake2b(user_id.encode(), digest_size=_USER_HASH_BYTES, key=salt).hexdigest()
+
+
+def user_salt(secret: bytes) -> bytes:
+    """Return the key of a node's user hashes, from its secret."""
+    return secret[:_SALT_BYTES]
 
 
 def record_of(decision: Decision, bidder: str, unix_s: float, salt: bytes) -> DecisionRecord:

@@ -75,8 +75,13 @@ class _Event(
 ):
     """Fields that every event has.
 
-    ``key`` is our bid id and ``token`` its signature (``transport.notices``); ``price_cpm`` is in
-    USD CPM, None where the exchange did not say; ``ts`` is Unix time in seconds, 0 = unknown.
+    ``key`` is our bid id and ``token`` its signature (``transport.notices``); ``ts`` is Unix time
+    in seconds, 0 = unknown. ``price_cpm`` is in the bid's currency or in ``currency``: None where
+    the exchange did not say, a text where it is encrypted or a macro's leftover. ``quantity`` is
+    how many impressions it paid for, None = all of the bid.
+
+    What we say of an event when we tell it on: it came after its bid's window (``late``), its price
+    could not be read (``price_unknown``), its request was a test.
     """
 
     key: str
@@ -85,14 +90,19 @@ class _Event(
     campaign_id: str = ""
     creative_id: str = ""
     lease_id: str = ""
-    price_cpm: float | None = None
+    price_cpm: float | str | None = None
     ts: float = 0.0
     token: str = ""
     version: Int32 = MESSAGES_VERSION
+    currency: str = ""
+    quantity: float | None = None
+    late: bool = False
+    price_unknown: bool = False
+    test: bool = False
 
 
 class Win(_Event, frozen=True, gc=False):
-    """We won the auction; ``price_cpm`` is the clearing price."""
+    """We won the auction at ``price_cpm``, so far as the exchange knows."""
 
 
 class Loss(_Event, frozen=True, gc=False):
@@ -124,12 +134,16 @@ Event = Win | Loss | Billing | Impression | Click | Conversion
 
 
 class EventAck(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The answer to an event; it leaves only after the event's money is booked."""
+    """The answer to an event; it leaves only after the event's money is booked.
+
+    ``late``: it came after its bid's window, when money was no longer kept for it.
+    """
 
     ok: bool
     duplicate: bool = False
     error: str | None = None
     version: int = MESSAGES_VERSION
+    late: bool = False
 
 
 # --- the decision log --------------------------------------------------------------------------

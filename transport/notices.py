@@ -26,6 +26,9 @@ TOKEN_BYTES = 16
 
 MIN_SECRET_BYTES = 16
 
+USD_MICROS: Final = 1_000_000
+"""What a dollar is worth, in micros of USD."""
+
 _VERSION = 1
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -61,6 +64,8 @@ def verify(secret: bytes, token: str, notice: NoticeKey) -> bool:
 class NoticeKey(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a notice must say about a bid.
 
+    It stands in every URL of a bid, so what has its usual value at the end is left out.
+
     Attributes:
         key: Our bid id; the ledger settles by it.
         campaign_id: Who pays.
@@ -70,6 +75,7 @@ class NoticeKey(msgspec.Struct, frozen=True, gc=False, array_like=True):
         creative_id: What is shown.
         version: Of this form.
         issued_s: When the bid was made, seconds since 1970; 0 = unknown.
+        uptime_s: The same on the machine's monotonic clock, which nobody sets; 0 = unknown.
         user: Keyed hash of the user, "" where personal data may not be used.
         quantity: How many impressions the bid is for (``qty.multiplier``).
         currency_micros: What one unit of the bid's currency was worth, in micros of USD.
@@ -83,15 +89,50 @@ class NoticeKey(msgspec.Struct, frozen=True, gc=False, array_like=True):
     creative_id: str = ""
     version: int = _VERSION
     issued_s: int = 0
+    uptime_s: int = 0
     user: str = ""
     quantity: float = 1.0
-    currency_micros: int = 1_000_000
+    currency_micros: int = USD_MICROS
     test: bool = False
 
     def encode(self, secret: bytes) -> str:
         """Return a signed text of URL-safe characters."""
-        payload = _encode(self)
+        payload = _encode(self._fields())
         return f"{_to_text(payload)}.{_token(secret, payload)}"
+
+    def _fields(self) -> tuple[object, ...]:
+        """Return the fields in order, without usual values at the end."""
+        always = (
+            self.key,
+            self.campaign_id,
+            self.lease_id,
+            self.bid_micros,
+            self.creative_id,
+            self.version,
+            self.issued_s,
+            self.uptime_s,
+        )
+        if self.test or self.quantity != 1.0 or self.currency_micros != USD_MICROS:
+            return (*always, self.user, self.quantity, self.currency_micros, self.test)
+        return (*always, self.user) if self.user else always
+
+    def age_s(self, unix_s: float, uptime_s: float) -> float:
+        """Return how long ago the bid was made, in seconds, 0 if that is not known.
+
+        The wall clock may have been set since, and the machine started anew: of the two clocks the
+        one that says less is believed, because to refuse a bill that is due does more harm than to
+        take one that is too old.
+
+        Args:
+            unix_s: Now, seconds since 1970.
+            uptime_s: Now, on the machine's monotonic clock.
+        """
+        if not self.issued_s:
+            return 0.0
+        age_s = unix_s - self.issued_s
+        if 0 < self.uptime_s <= uptime_s:
+            age_s = min(age_s, uptime_s - self.uptime_s)
+        return max(0.0, age_s)
 
     @classmethod
     def decode(cls, secret: bytes, text: str) -> Self:

@@ -114,11 +114,10 @@ def settle(node: Node, request: dict[str, Any], answer: dict[str, Any]) -> int:
         price_cpm = outcome.price_micros / 1000
         if outcome.won:
             booked += outcome.price_micros
-            for _ in range(2):  # exchanges repeat themselves
-                ack = node.tell({"type": "win", "key": bid["id"], "price_cpm": price_cpm})
+            for kind in ("win", "win", "billing", "billing"):  # exchanges repeat themselves
+                ack = node.tell({"type": kind, "key": bid["id"], "price_cpm": price_cpm})
                 assert ack is not None
                 assert ack["ok"]
-            assert node.tell({"type": "billing", "key": bid["id"], "price_cpm": price_cpm})
             node.tell({"type": "impression", "key": bid["id"]})
             if outcome.clicked:
                 node.tell({"type": "click", "key": bid["id"]})

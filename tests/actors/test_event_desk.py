@@ -9,14 +9,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.event_desk import DeskKit, EventDesk, price_micros
+from actors.event_desk import DeskKit, EventDesk
 from actors.feeds import EventFeed, LedgerFeed
-from actors.messages import Feedback, Forward, Heard, LinkDown, Offered, Released, Settled
+from actors.messages import (
+    Exposed,
+    Feedback,
+    Forward,
+    Heard,
+    LinkDown,
+    Offered,
+    Released,
+    Settled,
+)
 from actors.metering import Meter
+from actors.notice_rules import NoticeTerms, price_micros
 from tests.actors.cells import World
 from tests.actors.samples import VECTOR, candidate, opportunity
 from tests.actors.test_gateway import SECRET, Log
-from transport.messages import Click, Impression, Win, encode_event
+from transport.messages import Billing, Click, Impression, Win, encode_event
 from transport.metrics import MemoryMetrics
 from transport.money import (
     MONEY_TOPIC,
@@ -30,6 +40,7 @@ from transport.notices import NoticeKey
 
 URL = "inproc://events"
 PUB = "inproc://events-pub-b"
+ISSUED_S = 1_800_000_000
 
 
 def book(message: Any) -> Any:
@@ -41,13 +52,16 @@ def book(message: Any) -> Any:
 class Bench:
     """An event desk with a scripted ledger link, a sender and a subscriber."""
 
-    def __init__(self) -> None:
+    def __init__(self, **terms: Any) -> None:
         self.world = world = World()
+        self.unix_s = ISSUED_S
         self.ledger, self.ledger_ref = world.probe("link-ledger", rule=book)
         self.log = Log()
         self.metrics = MemoryMetrics()
         self.meter = Meter(self.metrics, world.clock)
-        self.bus, self.bus_ref = world.probe(hears=(Released, Settled, Feedback, Win, Click))
+        self.bus, self.bus_ref = world.probe(
+            hears=(Released, Settled, Feedback, Exposed, Win, Billing, Click)
+        )
         kit = DeskKit(
             bidder="b",
             urls=(URL,),
@@ -58,6 +72,8 @@ class Bench:
             links=world.hub,
             open_log=lambda: self.log,  # type: ignore[arg-type,return-value]
             meter=self.meter,
+            unix_clock=lambda: self.unix_s,
+            terms=NoticeTerms(**terms),
         )
         self.desk = world.spawn(EventDesk(kit), "events")
         self.subscriber = world.hub.subscriber()
@@ -92,8 +108,9 @@ class Bench:
         self.world.run()
 
 
-def name(key: str = "b-1") -> str:
-    return NoticeKey(key, "shoes", "lease-1", 3_000, "shoes-1").encode(SECRET)
+def name(key: str = "b-1", **facts: Any) -> str:
+    known = {"issued_s": ISSUED_S} | facts
+    return NoticeKey(key, "shoes", "lease-1", 3_000, "shoes-1", **known).encode(SECRET)
 
 
 def event(kind: str, **facts: Any) -> dict[str, Any]:
@@ -101,8 +118,8 @@ def event(kind: str, **facts: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["win", "billing"])
-def test_a_win_or_billing_is_confirmed_when_the_ledger_has_booked_its_price(kind: str) -> None:
-    bench = Bench()
+def test_the_notice_that_books_is_confirmed_when_the_ledger_has_booked_its_price(kind: str) -> None:
+    bench = Bench(books=kind)
     bench.ledger._rule = None
     number = bench.send(event(kind, price_cpm=2.5))
     bench.world.run()
@@ -115,26 +132,47 @@ def test_a_win_or_billing_is_confirmed_when_the_ledger_has_booked_its_price(kind
     assert bench.meter.spend_micros == 2_500
 
 
-def test_a_win_without_a_price_is_booked_at_what_we_offered() -> None:
+@pytest.mark.parametrize(("books", "other"), [("win", "billing"), ("billing", "win")])
+def test_the_other_notice_is_noted_and_moves_no_money(books: str, other: str) -> None:
+    bench = Bench(books=books)
+    assert bench.exchange(event(other, price_cpm=2.5)) == {"ok": True}
+    assert bench.exchange(event(other, price_cpm=2.5)) == {"ok": True, "duplicate": True}
+    assert bench.settled() == bench.bus.of(Settled) == bench.bus.of(Released) == []
+    assert [frame.topic for frame in bench.subscriber.drain(10)] == [other.encode()]
+
+
+def test_a_bill_without_a_price_is_booked_at_what_we_offered_and_says_so() -> None:
     bench = Bench()
-    bench.exchange(event("win"))
+    assert bench.exchange(event("billing")) == {"ok": True}
     assert bench.settled()[0].price_micros == 3_000
+    (told,) = bench.bus.of(Billing)
+    assert told.price_unknown
 
 
-def test_a_win_that_was_booked_before_is_a_duplicate_and_published_once() -> None:
+@pytest.mark.parametrize("price", ["", "AUDIT", "${AUCTION_PRICE}", "SjZ0Ww-rZx8k", "nan", "-1"])
+def test_a_price_that_cannot_be_read_is_booked_at_what_we_offered(price: str) -> None:
     bench = Bench()
-    bench.exchange(event("win", price_cpm=2.0))
+    assert bench.exchange(event("billing", price_cpm=price)) == {"ok": True}
+    assert bench.settled()[0].price_micros == 3_000
+    (told,) = bench.bus.of(Billing)
+    assert told.price_unknown
+    assert len(bench.log.written) == 1
+
+
+def test_a_bill_that_was_booked_before_is_a_duplicate_and_published_once() -> None:
+    bench = Bench()
+    bench.exchange(event("billing", price_cpm=2.0))
     bench.ledger._rule = lambda forward: SettleAck(forward.message.key, "duplicate", 2_000)
-    assert bench.exchange(event("win", price_cpm=2.0)) == {"ok": True, "duplicate": True}
-    assert len(bench.bus.of(Win)) == 1
+    assert bench.exchange(event("billing", price_cpm=2.0)) == {"ok": True, "duplicate": True}
+    assert len(bench.bus.of(Billing)) == 1
     assert bench.meter.spend_micros == 2_000
 
 
-def test_a_billing_after_its_win_is_news_though_the_money_moved_before() -> None:
+def test_a_win_after_its_bill_is_news_though_the_money_moved_before() -> None:
     bench = Bench()
-    bench.ledger._rule = lambda forward: SettleAck(forward.message.key, "duplicate", 2_000)
-    assert bench.exchange(event("billing", price_cpm=2.0)) == {"ok": True}
-    assert [frame.topic for frame in bench.subscriber.drain(10)] == [b"billing"]
+    bench.exchange(event("billing", price_cpm=2.0))
+    assert bench.exchange(event("win", price_cpm=2.0)) == {"ok": True}
+    assert [frame.topic for frame in bench.subscriber.drain(10)] == [b"billing", b"win"]
 
 
 @pytest.mark.parametrize(
@@ -158,16 +196,16 @@ def test_what_we_did_not_sign_moves_nothing_and_is_told_so(body: bytes) -> None:
 def test_without_a_link_to_the_ledger_the_sender_is_told_to_try_again() -> None:
     bench = Bench()
     bench.world.cell.kill(bench.ledger_ref)
-    ack = bench.exchange(event("win", price_cpm=2.0))
+    ack = bench.exchange(event("billing", price_cpm=2.0))
     assert ack["ok"] is False
     assert "again" in ack["error"]
-    assert bench.bus.of(Win) == []
+    assert bench.bus.of(Billing) == []
 
 
 def test_a_link_that_dies_with_a_settlement_is_told_to_its_sender() -> None:
     bench = Bench()
     bench.ledger._rule = None
-    number = bench.send(event("win", price_cpm=2.0))
+    number = bench.send(event("billing", price_cpm=2.0))
     bench.world.run()
     bench.world.cell.kill(bench.ledger_ref)
     bench.world.run()
@@ -177,7 +215,7 @@ def test_a_link_that_dies_with_a_settlement_is_told_to_its_sender() -> None:
 def test_a_ledger_that_is_silent_too_long_is_not_waited_for_and_its_word_still_counts() -> None:
     bench = Bench()
     bench.ledger._rule = None
-    number = bench.send(event("win", price_cpm=2.0))
+    number = bench.send(event("billing", price_cpm=2.0))
     bench.world.run(3.0)
     assert bench.acks()[number]["ok"] is False
     bench.ledger_ref.post(bench.desk, SettleAck("b-1", "settled", 2_000))
@@ -185,18 +223,18 @@ def test_a_ledger_that_is_silent_too_long_is_not_waited_for_and_its_word_still_c
     assert bench.bus.of(Settled) == [Settled("b-1", 2_000)]
 
 
-def test_a_win_whose_booking_was_heard_too_late_is_told_when_it_is_sent_again() -> None:
+def test_a_bill_whose_booking_was_heard_too_late_is_told_when_it_is_sent_again() -> None:
     bench = Bench()
     bench.ledger._rule = None
-    bench.send(event("win", price_cpm=2.0))
+    bench.send(event("billing", price_cpm=2.0))
     bench.world.run(3.0)
     bench.ledger_ref.post(bench.desk, SettleAck("b-1", "settled", 2_000))
     bench.world.run()
-    assert bench.bus.of(Win) == []
+    assert bench.bus.of(Billing) == []
     bench.ledger._rule = lambda forward: SettleAck(forward.message.key, "duplicate", 2_000)
     for _ in range(2):
-        assert bench.exchange(event("win", price_cpm=2.0))["ok"]
-    assert len(bench.bus.of(Win)) == len(bench.log.written) == 1
+        assert bench.exchange(event("billing", price_cpm=2.0))["ok"]
+    assert len(bench.bus.of(Billing)) == len(bench.log.written) == 1
 
 
 def test_a_win_after_its_billing_is_news_too_and_each_is_told_once() -> None:
@@ -212,7 +250,7 @@ def test_a_win_after_its_billing_is_news_too_and_each_is_told_once() -> None:
 def test_a_reservation_is_settled_though_the_answer_to_its_first_settlement_was_lost() -> None:
     bench = Bench()
     bench.ledger._rule = lambda forward: SettleAck(forward.message.key, "duplicate", 2_000)
-    bench.exchange(event("win", price_cpm=2.5))
+    bench.exchange(event("billing", price_cpm=2.5))
     assert bench.bus.of(Settled) == [Settled("b-1", 2_000)]
     assert bench.meter.spend_micros == 0
 
@@ -220,7 +258,7 @@ def test_a_reservation_is_settled_though_the_answer_to_its_first_settlement_was_
 def test_a_refusal_of_the_link_is_told_to_the_sender() -> None:
     bench = Bench()
     bench.ledger._rule = lambda forward: LinkDown("full", forward.message)
-    assert bench.exchange(event("win", price_cpm=2.0))["ok"] is False
+    assert bench.exchange(event("billing", price_cpm=2.0))["ok"] is False
 
 
 def test_a_loss_frees_the_reservation_of_our_own_bid_here() -> None:
@@ -281,7 +319,7 @@ def test_an_event_that_a_sibling_heard_teaches_us_about_our_bid() -> None:
 def test_a_log_that_cannot_be_written_does_not_undo_booked_money() -> None:
     bench = Bench()
     bench.log.fails = True
-    assert bench.exchange(event("win", price_cpm=2.0)) == {"ok": True}
+    assert bench.exchange(event("billing", price_cpm=2.0)) == {"ok": True}
     assert bench.meter.unlogged == 1
 
 
@@ -301,7 +339,104 @@ def test_a_log_that_cannot_be_written_does_not_undo_booked_money() -> None:
 def test_a_price_is_rounded_up_and_nonsense_is_what_we_offered(
     cpm: float | None, expected: int
 ) -> None:
-    assert price_micros(cpm, 7) == expected
+    assert price_micros(cpm, 7).micros == expected
+
+
+# --- late, old, foreign, rehearsed --------------------------------------------------------------
+
+
+def test_a_bill_after_the_window_is_booked_and_said_to_be_late() -> None:
+    bench = Bench(window_s=30.0)
+    bench.unix_s += 32
+    assert bench.exchange(event("billing", price_cpm=2.0)) == {"ok": True, "late": True}
+    assert bench.settled()[0].price_micros == 2_000
+    (told,) = bench.bus.of(Billing)
+    assert told.late
+
+
+def test_a_click_is_never_late() -> None:
+    bench = Bench(window_s=30.0)
+    bench.unix_s += 3_600
+    assert bench.exchange(event("click")) == {"ok": True}
+
+
+@pytest.mark.parametrize("kind", ["win", "loss", "billing", "impression", "click", "conversion"])
+def test_what_comes_after_its_life_is_refused_for_good(kind: str) -> None:
+    bench = Bench(life_s=3_600.0, click_life_s=3_600.0)
+    bench.unix_s += 3_602
+    ack = bench.exchange(event(kind, price_cpm=2.0))
+    assert not ack["ok"]
+    assert ack["error"].startswith("expired")
+    assert bench.settled() == []
+    assert bench.log.written == []
+
+
+def test_a_bill_in_another_currency_and_for_many_views_is_booked_in_dollars() -> None:
+    bench = Bench()
+    key = name(quantity=2.5, currency_micros=1_100_000)
+    bench.exchange({"type": "billing", "key": key, "price_cpm": 2.0})
+    bench.exchange({"type": "billing", "key": key, "price_cpm": 2.0, "currency": "USD"})
+    bench.exchange({"type": "billing", "key": key, "price_cpm": 2.0, "quantity": 1.0})
+    assert [each.price_micros for each in bench.settled()] == [5_500, 5_000, 2_200]
+
+
+def test_a_bill_in_a_currency_that_was_not_bid_in_is_booked_if_its_rate_is_known() -> None:
+    bench = Bench(rate={"EUR": 1_200_000}.get)
+    bench.exchange(event("billing", price_cpm=2.0, currency="EUR"))
+    bench.exchange(event("billing", price_cpm=2.0, currency="XXX"))
+    assert [each.price_micros for each in bench.settled()] == [2_400, 3_000]
+
+
+def test_nothing_about_a_test_request_moves_money_or_teaches() -> None:
+    bench = Bench()
+    bench.offer()
+    key = name(test=True, user="someone")
+    for kind in ("win", "billing", "impression", "click"):
+        assert bench.exchange({"type": kind, "key": key, "price_cpm": 2.0}) == {"ok": True}
+    assert bench.settled() == bench.bus.of(Feedback) == bench.bus.of(Exposed) == []
+    assert all(msgspec.msgpack.decode(each)["test"] for each in bench.log.written)
+
+
+def test_what_an_event_claims_of_its_bid_is_not_believed() -> None:
+    bench = Bench()
+    claims = {"campaign_id": "hats", "late": True, "test": True, "price_unknown": True}
+    bench.exchange(event("billing", price_cpm=2.0, **claims))
+    (told,) = bench.bus.of(Billing)
+    assert (told.campaign_id, told.creative_id) == ("shoes", "shoes-1")
+    assert [told.late, told.test, told.price_unknown] == [False] * 3
+    assert told.ts == ISSUED_S
+
+
+# --- who has seen what ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("books", "kinds", "seen"),
+    [
+        ("billing", ("win", "loss", "click"), 0),
+        ("billing", ("billing",), 1),
+        ("billing", ("impression",), 1),
+        ("win", ("win",), 1),
+    ],
+)
+def test_what_was_shown_is_told_of_users_who_can_be_counted(
+    books: str, kinds: tuple[str, ...], seen: int
+) -> None:
+    bench = Bench(books=books)
+    for kind in kinds:
+        bench.exchange({"type": kind, "key": name(user="someone"), "price_cpm": 1.0})
+        bench.exchange({"type": kind, "key": name("b-2"), "price_cpm": 1.0})
+    expected = [Exposed("b-1", "someone", "shoes", "shoes-1", float(ISSUED_S))] * seen
+    assert bench.bus.of(Exposed) == expected
+
+
+def test_what_a_sibling_heard_was_shown_is_counted_here_and_kept_there() -> None:
+    bench = Bench()
+    heard = Heard(Impression(name("other-1", user="someone")))
+    bench.bus_ref.cell.topics.publish(bench.bus_ref, heard)
+    bench.world.run()
+    (exposed,) = bench.bus.of(Exposed)
+    assert (exposed.key, exposed.first_hand) == ("other-1", False)
 
 
 # --- feeds ---------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def test_a_full_disk_for_the_ledger_acknowledges_no_win_and_ends_bids_with_the_l
     node: Node, point: str
 ) -> None:
     won = [bid for answer in answers_of(node, 30) for bid in bids_of(answer)]
-    event = {"type": "win", "key": won[0]["id"], "price_cpm": won[0]["price"] / 2}
+    event = {"type": "billing", "key": won[0]["id"], "price_cpm": won[0]["price"] / 2}
     with failing(point, "enospc"):
         told = node.tell(event, seconds=3.0)
         assert told is not None
@@ -317,7 +317,7 @@ def test_without_durability_a_win_is_confirmed_that_is_lost(tmp_path: Path) -> N
     bare = Node(tmp_path, settings={"defences": {"durability": False}})
     won = next(bid for _, answer in bare.play(60)[30:] for bid in bids_of(answer))
     with failing("ledger.commit", "raise", count=1):
-        told = bare.tell({"type": "win", "key": won["id"], "price_cpm": won["price"] / 2})
+        told = bare.tell({"type": "billing", "key": won["id"], "price_cpm": won["price"] / 2})
         bare.world.run(EXPIRE_EVERY_S)
     assert bare.ledger.actor is None
     settlements = LedgerStore(bare.paths.ledger_db).find(

@@ -94,9 +94,15 @@ class Asker:
             if not is_again or time.monotonic() - begun_s > 20.0:
                 return answer
 
-    def win(self, bid: Mapping[str, Any], bidder: int = 0, kind: str = "win") -> dict[str, Any]:
-        """Tell that a bid was won at half its price."""
-        return self.tell(kind, bid["id"], bidder, price_cpm=bid["price"] / 2)
+    def win(self, bid: Mapping[str, Any], bidder: int = 0) -> dict[str, Any]:
+        """Tell that a bid was won at half its price, then bill it; return the bill's answer."""
+        price_cpm = bid["price"] / 2
+        assert self.tell("win", bid["id"], bidder, price_cpm=price_cpm)["ok"]
+        return self.bill(bid, bidder)
+
+    def bill(self, bid: Mapping[str, Any], bidder: int = 0) -> dict[str, Any]:
+        """Bill a bid at half its price, as an exchange does when the ad is shown."""
+        return self.tell("billing", bid["id"], bidder, price_cpm=bid["price"] / 2)
 
     def close(self) -> None:
         for line in (*self._gateways, *self._desks):

@@ -137,7 +137,7 @@ def test_wins_of_a_killed_bidder_are_booked_once_wherever_and_however_often_they
         assert asker.win(bid, bidder=0) == {"ok": True}
     for bid in bids:
         assert asker.win(bid, bidder=1)["ok"]
-        assert asker.win(bid, bidder=0, kind="billing")["ok"]
+        assert asker.bill(bid, bidder=0)["ok"]
     assert booked_since(node, before) == (6, half_price_micros(bids))
 
 
@@ -155,15 +155,16 @@ def test_wins_told_while_the_ledger_is_killed_again_and_again_are_booked_once(
 
 def test_events_in_any_order_book_what_was_won_and_nothing_else(node: Node, asker: Asker) -> None:
     before = node.json("ledger", "show")
-    clicked, lost, won, dear, shown = asker.bids(5)
+    clicked, lost, won, dear, shown, unshown = asker.bids(6)
     assert asker.tell("click", clicked["id"])["ok"]
     assert asker.win(clicked)["ok"]
     assert asker.tell("loss", lost["id"])["ok"]
     assert asker.win(lost, bidder=1)["ok"]
-    assert asker.win(won, kind="billing")["ok"]
+    assert asker.bill(won)["ok"]
     assert asker.win(won)["ok"]
     assert asker.tell("loss", won["id"], bidder=1)["ok"]
-    assert asker.tell("win", dear["id"], price_cpm=dear["price"] * 100)["ok"]
+    assert asker.tell("billing", dear["id"], price_cpm=dear["price"] * 100)["ok"]
+    assert asker.tell("win", unshown["id"], price_cpm=unshown["price"])["ok"]
     assert asker.tell("impression", shown["id"])["ok"]
     due = half_price_micros([clicked, lost, won]) + round(dear["price"] * 1000)
     assert booked_since(node, before) == (4, due)
@@ -183,7 +184,7 @@ def test_a_name_that_was_cut_or_altered_moves_nothing(node: Node, asker: Asker) 
         "",
     ]
     for name in forged:
-        assert not asker.tell("win", name, price_cpm=1.0)["ok"], name
+        assert not asker.tell("billing", name, price_cpm=1.0)["ok"], name
     assert booked_since(node, before) == (0, 0)
 
 
@@ -205,7 +206,7 @@ def test_money_of_a_killed_bidder_comes_home_when_its_wins_can_come_no_more(
     )
     assert time.monotonic() - killed_s > WIN_WINDOW_S
     before = node.json("ledger", "show")
-    assert asker.win(late)["ok"]
+    assert asker.bill(late) == {"ok": True, "late": True}
     assert booked_since(node, before) == (1, half_price_micros([late]))
     assert node.json("ledger", "show")["statuses"]["late"] == 1
 
@@ -231,7 +232,9 @@ def test_budgets_that_run_out_are_spent_to_the_end_and_never_above(
             for seat in asker.ask(number % 2).get("seatbid", ()):
                 for bid in seat["bid"]:
                     bids += 1
-                    assert asker.tell("win", bid["id"], number % 2, price_cpm=bid["price"])["ok"]
+                    for kind in ("win", "billing"):
+                        told = asker.tell(kind, bid["id"], number % 2, price_cpm=bid["price"])
+                        assert told["ok"]
         asker.close()
         report = node.json("ledger", "verify")
         assert report["ok"], report

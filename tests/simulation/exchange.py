@@ -31,6 +31,8 @@ LOOK_S = 0.02
 IDLE_S = 0.25
 """And how often when nothing is missing."""
 NOTICE_RESEND_S = 0.4
+SHOWN = 0.95
+"""Share of the ads that won which are shown, and billed."""
 GARBAGE = (b"", b"{", b"\x81\xa1", b"[]", b'{"id":"x"}', b'{"id":"x","imp":[{"id":7}]}')
 
 
@@ -91,7 +93,7 @@ class Exchange:
         asks: All requests, by number.
         offers: All bids that took part in an auction, by their key.
         notices: All events, by number.
-        prices: What the ledger may have booked for each key: the prices told.
+        prices: What the ledger may have booked for each key: the prices billed.
         paid: Called with the key of each bid whose price was confirmed.
     """
 
@@ -241,8 +243,10 @@ class Exchange:
         rng = self._rng
         price = {"price_cpm": micros / 1000}
         self._notice({"type": "win", **price}, offer, lag_s)
-        if rng.random() < 0.5:
-            self._notice({"type": "billing", **price}, offer, lag_s + rng.random() * 0.2)
+        draw = rng.random()
+        if draw < SHOWN:
+            wait_s = rng.random() * 0.2 if draw < 0.5 else 0.0
+            self._notice({"type": "billing", **price}, offer, lag_s + wait_s)
         if rng.random() < 0.7:
             self._notice({"type": "impression"}, offer, lag_s + rng.random() * 0.2)
         for kind in ("click", "conversion"):
@@ -259,7 +263,7 @@ class Exchange:
         self._to_come -= 1
         self._number += 1
         body = json.dumps({"key": offer.token, **event}).encode()
-        moves = event["type"] in ("win", "billing")
+        moves = event["type"] == "billing"
         lane = self._rng.randrange(len(self._events))
         notice = Notice(self._number, body, offer, moves, lane)
         if moves:
@@ -273,10 +277,10 @@ class Exchange:
             self._forge(offer, lane)
 
     def _forge(self, offer: Offer, lane: int) -> None:
-        """Claim a win of what we never signed; it must be refused."""
+        """Bill what we never signed; it must be refused."""
         self._number += 1
         token = self._rng.choice((f"x{offer.token}", offer.token[:-1], "", "no.token"))
-        body = json.dumps({"key": token, "type": "win", "price_cpm": 1e4}).encode()
+        body = json.dumps({"key": token, "type": "billing", "price_cpm": 1e4}).encode()
         self._forged.add(self._number)
         self._events[lane].send(self._number, body)
 

@@ -6,6 +6,7 @@ nothing is in hand, and no table has grown.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ LIGHT = (
     "/events",
 )
 EMPTY = {
-    "gateway": ("_jobs", "_in_hand", "_done"),
+    "gateway": ("_jobs", "_intake._in_hand", "_answers._done"),
     "events": ("_waiting", "_confirmed"),
     "link-ledger": ("_queue", "_frames"),
     "link-inference": ("_deadlines",),
@@ -90,7 +91,7 @@ class Leftovers:
         if ref.mailbox or ref.system or ref.starting or ref.suspended:
             self._blame("mail", f"{ref.path} has {len(ref.mailbox)} messages left")
         for table in EMPTY.get(ref.name.rpartition("/")[2], ()):
-            left: Any = getattr(ref.actor, table)
+            left: Any = attrgetter(table)(ref.actor)
             if left:
                 self._blame("tables", f"{ref.path} has {len(left)} left in {table}")
         waiters = ref.waiters or {}

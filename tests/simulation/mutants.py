@@ -108,14 +108,14 @@ def budget_managers_share_a_name(patch: pytest.MonkeyPatch) -> None:
 
 
 def desk_confirms_before_the_ledger(patch: pytest.MonkeyPatch) -> None:
-    """A win is confirmed when it is on its way."""
+    """A bill is confirmed when it is on its way."""
     settle = EventDesk._settle
 
-    def hasty(self: EventDesk, header: bytes, *args: Any, as_json: bool) -> None:
-        settle(self, header, *args, as_json=as_json)
+    def hasty(self: EventDesk, waiting: Any) -> None:
+        settle(self, waiting)
         for queue in self._waiting.values():
-            for waiting in queue:
-                self._confirm(waiting.header, EventAck(ok=True), as_json=True)
+            for each in queue:
+                self._confirm(each.header, EventAck(ok=True), as_json=True)
         self._waiting.clear()
 
     patch.setattr(EventDesk, "_settle", hasty)
@@ -169,7 +169,8 @@ def gateway_lets_go_before_it_answers(patch: pytest.MonkeyPatch) -> None:
 
     def early(self: Gateway, pending: Any) -> None:
         complete(self, pending)
-        self._in_hand.pop(pending.body, None)
+        assert self._intake is not None
+        self._intake._in_hand.pop(pending.name, None)
 
     patch.setattr(Gateway, "_complete", early)
 

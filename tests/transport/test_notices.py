@@ -24,6 +24,12 @@ KEYS = st.builds(
     bid_micros=st.integers(0, 2**53),
     creative_id=TEXT,
     version=st.just(1),
+    issued_s=st.integers(0, 2**40),
+    uptime_s=st.integers(0, 2**40),
+    user=st.just("") | TEXT,
+    quantity=st.just(1.0) | st.floats(0.0, 1e6),
+    currency_micros=st.just(1_000_000) | st.integers(1, 10**9),
+    test=st.booleans(),
 )
 
 
@@ -100,6 +106,42 @@ def test_a_notice_key_is_short_enough_for_a_url() -> None:
         "0123456789abcdef01234567", "campaign-12", "lease-1234567", 12_345_678, "cr-9"
     )
     assert len(notice.encode(SECRET)) < 150
+
+
+def test_a_bid_as_usual_is_named_in_few_characters() -> None:
+    usual = NoticeKey(
+        "bidder-1-66517643b1c10-1a2b",
+        "autohaus-volta",
+        "id2-6",
+        1_284,
+        "autohaus-volta-mpu",
+        issued_s=1_800_000_000,
+        uptime_s=86_400,
+    )
+    counted = msgspec.structs.replace(usual, user="0123456789abcdef")
+    assert len(usual.encode(SECRET)) <= 140
+    assert len(counted.encode(SECRET)) <= 165
+    assert NoticeKey.decode(SECRET, counted.encode(SECRET)) == counted
+
+
+@pytest.mark.parametrize(
+    ("unix_s", "uptime_s", "age_s"),
+    [
+        (1_000_010.0, 510.0, 10.0),
+        (1_090_000.0, 510.0, 10.0),  # the wall clock was set ahead
+        (900_000.0, 510.0, 0.0),  # it was set back
+        (1_000_010.0, 7.0, 10.0),  # the machine was started anew
+    ],
+)
+def test_the_age_of_a_bid_does_not_rest_on_one_clock(
+    unix_s: float, uptime_s: float, age_s: float
+) -> None:
+    notice = NoticeKey("k", "c", "l", 1, issued_s=1_000_000, uptime_s=500)
+    assert notice.age_s(unix_s, uptime_s) == age_s
+
+
+def test_a_bid_of_an_unknown_time_is_of_no_age() -> None:
+    assert NoticeKey("k", "c", "l", 1).age_s(2e9, 1e6) == 0.0
 
 
 @given(st.binary(min_size=16, max_size=200), st.binary(max_size=200))
