@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from actors import reasons
 from actors.log_health import LogHealth
 from actors.messages import Offered, Released
+from actors.reasons import is_more_telling
 from actors.records import user_hash, user_salt
 from actors.responses import DOLLAR, bid_of, response_of
 from transport.codec import encode_response
@@ -75,7 +76,9 @@ class Answers:
             if kit.journal.decisions:
                 kit.journal.decided(request_id, decided)
             if decided.bid is None:
-                why[decided.opportunity.imp_id] = decided.reason
+                imp_id = decided.opportunity.imp_id
+                if is_more_telling(decided.reason, why.get(imp_id, "")):
+                    why[imp_id] = decided.reason
             else:
                 currency = decided.opportunity.currency
                 seat = decided.bid.candidate.campaign.seat
@@ -142,7 +145,9 @@ class Answers:
         """Tell those who learn from bids what is offered."""
         for decided in pending.decided:
             bid = decided.bid
-            if bid is not None and decided.vector is not None:
+            if bid is None or decided.opportunity.test:
+                continue
+            if decided.vector is not None:
                 self._owner.publish(
                     Offered(
                         bid.key, bid.candidate, decided.opportunity, decided.vector, bid.bid_micros
@@ -181,7 +186,7 @@ def name_of(
         key=bid.key,
         campaign_id=campaign.id,
         lease_id=bid.lease_id,
-        bid_micros=bid.bid_micros,
+        bid_micros=bid.cost_micros or bid.bid_micros,
         creative_id=creative.id,
         issued_s=int(now[0]),
         uptime_s=int(now[1]),

@@ -13,7 +13,6 @@ agents hold nothing that another may not lose, so each is restarted alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,15 +33,17 @@ from actors.journal import Journal
 from actors.ledger.wallet import WalletTerms
 from actors.link_inference import InferenceLink
 from actors.link_ledger import LedgerLink
+from actors.looks import held_deals
 from actors.metering import Meter
 from actors.notice_rules import terms_of
 from actors.orchestrator import Orchestrator, OrchestratorKit
 from actors.oversight import Oversight
-from actors.reading import DollarsOnly, reading_of
+from actors.reading import reading_of, watched_rates
 from actors.records import user_salt
 from actors.responses import NoticeForm
 from actors.steps import NAMES
 from actors.user_profiler import ProfilerOptions, UserProfiler
+from actors.world import World, real_world
 from config.addresses import listen_url
 from config.campaigns import load_campaigns
 from config.profiles import load_default_profiles
@@ -50,7 +51,7 @@ from models.eligibility import CampaignIndex
 from models.errors import ModelError
 from models.fraud import FraudRules
 from models.oversight import OversightRules
-from models.registry import load_manifest, weights_folder
+from models.registry import load_manifest
 from supervision import ChildSpec, Start, Supervisor, SupervisorFlags
 from transport.logs import get_logger
 from transport.sealed import check_seals
@@ -66,9 +67,6 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from models.eligibility import Candidate
     from models.selector.thompson import ThompsonSelector
-    from supervision.clock import Clock
-    from transport.frames import LinkFactory
-    from transport.metrics import Metrics
 
 MEMORY_ENTRIES: Final = 10_000
 MEMORY_BYTES: Final = 64 << 20
@@ -77,27 +75,6 @@ RETRY_PAUSE_S: Final = 0.001
 IMPRESSION_MAILBOX: Final = 64
 STOP_MS: Final = 1_000
 MAX_BIDDERS: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What a bidder needs from outside of it; a test hands in another one.
-
-    Attributes:
-        links: Makes sockets.
-        monotonic: Seconds that never run back; the cell's own clock.
-        unix_clock: Seconds since 1970.
-        metrics: Where numbers go.
-        secret: Signs the names of bids; the same for all bidders of a node.
-        weights: Returns the folder of a model's weights by name.
-    """
-
-    links: LinkFactory
-    monotonic: Clock
-    unix_clock: Callable[[], float]
-    metrics: Metrics
-    secret: bytes
-    weights: Callable[[str], Path] = weights_folder
 
 
 def bidder_root(settings: Settings, paths: NodePaths, index: int) -> Supervisor:
@@ -112,29 +89,6 @@ def bidder_root(settings: Settings, paths: NodePaths, index: int) -> Supervisor:
     spec = bidder_specs(settings, paths, index, real_world(settings, paths, index))
     root: Supervisor = spec.start.build()
     return root
-
-
-def real_world(settings: Settings, paths: NodePaths, index: int) -> World:
-    """Return sockets, clocks and statsd as they are."""
-    from supervision.clock import monotonic_clock, wall_clock
-    from transport.metrics import make_metrics
-    from transport.nng import NngLinks
-
-    statsd = settings.metrics
-    name = f"{settings.node.name}.bidder-{index}"
-    return World(
-        links=NngLinks(),
-        monotonic=monotonic_clock(),
-        unix_clock=wall_clock(),
-        metrics=make_metrics(
-            statsd.statsd_host,
-            statsd.statsd_port,
-            f"{statsd.prefix}.{name}",
-            enabled=statsd.enabled,
-        ),
-        secret=paths.secret_file.read_bytes(),
-        weights=partial(weights_folder, root=settings.models.folder),
-    )
 
 
 def bidder_specs(settings: Settings, paths: NodePaths, index: int, world: World) -> ChildSpec:
@@ -176,6 +130,7 @@ class _Bidder:
         self._campaigns = campaigns
         self._name = f"bidder-{index}"
         self._meter = Meter(world.metrics, world.monotonic)
+        self._rates = watched_rates(settings, world.monotonic, self._name)
         self._seed = (settings.node.seed or int(world.unix_clock())) * MAX_BIDDERS + index
         self._defaults = DefaultVectors(load_default_profiles(settings.node.profile_file))
 
@@ -311,7 +266,7 @@ class _Bidder:
             rules,
             EligibleAds(CampaignIndex(self._campaigns), self._campaigns),
             user_salt(self._world.secret),
-            reading_of(self._settings, DollarsOnly()),
+            reading_of(self._settings, self._rates),
         )
         template = ChildSpec(
             id="impression",
@@ -354,6 +309,10 @@ class _Bidder:
                 decisions=settings.logs.level == "debug",
             ),
             flush_metrics_s=settings.metrics.flush_s,
+            held_deals=held_deals(self._campaigns),
+            max_deals=settings.market.max_deals,
+            explains=gateway.explain,
+            sheds=settings.overload.shed,
         )
         return self._worker("gateway", Gateway, kit)
 
@@ -374,7 +333,7 @@ class _Bidder:
             open_log=partial(self._open_log, f"events-{self._name}"),
             meter=self._meter,
             unix_clock=self._world.unix_clock,
-            terms=terms_of(self._settings),
+            terms=terms_of(self._settings, self._rates.micros_of),
             tells_once=self._settings.defences.deduplication,
         )
         return self._worker("events", EventDesk, kit)

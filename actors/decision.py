@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from actors.fallbacks import Fallbacks
     from actors.messages import AnswerKind, Bid, BudgetView, Question
     from models.eligibility import Candidate
-    from models.opportunity import Opportunity
+    from models.opportunity import Opportunity, Slot
 
 NEVER: Final = float("inf")
 FIRST_ATTEMPT_SHARE: Final = 0.5
@@ -58,6 +58,11 @@ class DecisionRules:
     unvetted_cap_micros: int
     fallbacks: Fallbacks
     falls_back: bool = True
+
+
+def _has_price(slot: Slot) -> bool:
+    floor = slot.floor
+    return bool(floor.base_micros or floor.per_s_micros or floor.by_duration)
 
 
 class Decision:
@@ -163,8 +168,12 @@ class Decision:
         if not self.eligible.ads:
             self.no_bid(reasons.detailed(reasons.NO_CANDIDATE, self.eligible.why_none))
             return
-        if self.opportunity.floor_micros > self.rules.price_cap_micros:
+        opportunity, deal = self.opportunity, self.opportunity.deal
+        if opportunity.floor_micros > self.rules.price_cap_micros:
             self.no_bid(reasons.BELOW_FLOOR)
+            return
+        if deal is not None and deal.fixed and not any(map(_has_price, opportunity.slots)):
+            self.no_bid(reasons.NO_AGREED_PRICE)
             return
         self.open(VET, now_s)
 

@@ -16,9 +16,11 @@ from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 from actors import reasons
 from actors.answers import FLUSH, Answers
 from actors.decision import NEVER
-from actors.intake import Intake
+from actors.intake import PUSH, Intake
+from actors.looks import looks_of
 from actors.messages import Decided, Released
 from actors.orchestrator import Job
+from actors.reasons import is_more_telling
 from actors.steps import ROLES
 from supervision import Down, LightActor, StartChild
 
@@ -62,6 +64,8 @@ class GatewayKit:
         meter: Where the numbers go.
         journal: What is told of single requests.
         flush_metrics_s: How often they are sent.
+        held_deals: The deals that are ours.
+        max_deals: Deals of one impression that are looked at at most.
         explains: Whoever asks on the socket itself is told why there was no bid.
         sheds: What cannot be decided in time is answered before it is read.
     """
@@ -79,6 +83,8 @@ class GatewayKit:
     meter: Meter
     journal: Journal
     flush_metrics_s: float
+    held_deals: frozenset[str] = frozenset()
+    max_deals: int = 8
     explains: bool = True
     sheds: bool = True
 
@@ -160,22 +166,32 @@ class Gateway(LightActor):
         self._intake.drain(lambda: len(self._jobs))
 
     def _start(self, pending: Pending, now_s: float, unix_s: float) -> None:
-        """Start an orchestrator for each impression."""
-        impressions = self._impressions.address
+        """Start an orchestrator for each look at each impression."""
+        kit, impressions = self._kit, self._impressions.address
         request = pending.admitted.request
-        for imp in request.imp:
+        looks = [
+            (imp, deal)
+            for imp in request.imp
+            for deal in looks_of(imp, kit.held_deals, kit.max_deals)
+        ]
+        pending.missing = len(looks)
+        most = kit.door.max_in_flight
+        for imp, deal in looks:
             job_id = self._next_job
             self._next_job = job_id + 1
             key = f"{self._prefix}{job_id:x}"
             job = Job(job_id, key, request, imp)
+            job.deal = deal
             job.arrived_s = pending.deadline_s - pending.admitted.time_s
             job.deadline_s = pending.deadline_s
             job.unix_s = unix_s
             job.routes = self._routes
             job.gateway = self.myAddress
             job.exchange, job.may_explain = pending.exchange, pending.may_explain
-            if impressions is not None and self.send(
-                impressions, StartChild((job,), name=str(job_id))
+            if (
+                impressions is not None
+                and len(self._jobs) < most
+                and self.send(impressions, StartChild((job,), name=str(job_id)))
             ):
                 self._jobs[job_id] = (pending, imp.id, key)
             else:
@@ -216,7 +232,8 @@ class Gateway(LightActor):
 
     def _without_decision(self, pending: Pending, imp_id: str, reason: str) -> None:
         self._kit.journal.undecided(pending.admitted.request.id, imp_id, reason)
-        pending.reasons[imp_id] = reason
+        if is_more_telling(reason, pending.reasons.get(imp_id, "")):
+            pending.reasons[imp_id] = reason
         pending.missing -= 1
         if not pending.missing:
             self._complete(pending)
@@ -246,8 +263,12 @@ class Gateway(LightActor):
 
     def _on_wakeup(self, message: WakeupMessage) -> None:
         assert self._answers is not None
+        assert self._intake is not None
         if message.payload is FLUSH:
             self._answers.flush()
+            self._intake.push()
+        elif message.payload is PUSH:
+            self._intake.pushed()
         elif message.payload is _SWEEP:
             self._sweep()
         elif message.payload is _METERS:

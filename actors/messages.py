@@ -208,12 +208,17 @@ class LinkDown(msgspec.Struct, frozen=True, gc=False):
 
 
 class Bid(msgspec.Struct, frozen=True, gc=False):
-    """A decision to bid: reserved, cleared and priced."""
+    """A decision to bid: reserved, cleared and priced.
+
+    ``bid_micros`` is for one impression, ``cost_micros`` what was reserved: for all of them
+    (``qty``).
+    """
 
     key: str
     lease_id: str
     bid_micros: int
     candidate: Candidate
+    cost_micros: int = 0
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):

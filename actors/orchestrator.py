@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from actors.eligible import EligibleAds
     from supervision.ref import Ref, Timer
     from supervision.registry import Route
-    from transport.openrtb import BidRequest, Imp
+    from transport.openrtb import BidRequest, Deal, Imp
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,10 @@ class OrchestratorKit:
 
 
 class Job:
-    """One impression to decide: made by the gateway, read by its orchestrator.
+    """One look at an impression to decide: made by the gateway, read by its orchestrator.
 
     Attributes:
+        deal: The deal that it is about; None = the open auction.
         job_id: The gateway's number of this impression.
         key: The name of the bid and of its reservation; unique for ever.
         arrived_s: When the request came, cell's clock.
@@ -68,6 +69,7 @@ class Job:
     __slots__ = (
         "arrived_s",
         "deadline_s",
+        "deal",
         "exchange",
         "gateway",
         "imp",
@@ -84,6 +86,7 @@ class Job:
         self.key = key
         self.request = request
         self.imp = imp
+        self.deal: Deal | None = None
         self.arrived_s = 0.0
         self.deadline_s = 0.0
         self.unix_s = 0.0
@@ -114,7 +117,7 @@ class Orchestrator(LightActor):
         kit, job = self._kit, self._job
         now_s = self.cell.clock()
         opportunity = opportunity_of(
-            job.request, job.imp, job.unix_s, kit.reading, exchange=job.exchange
+            job.request, job.imp, job.unix_s, kit.reading, job.deal, job.exchange
         )
         why = refusal(job.request, opportunity, kit.reading)
         if why is None:

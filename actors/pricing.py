@@ -34,7 +34,9 @@ class LearntPricing:
         )
         bid_micros = self._rule.price(
             value_micros,
-            opportunity.floor_micros,
+            max(
+                opportunity.floor_micros, candidate.slot.floor.micros(candidate.creative.duration_s)
+            ),
             self._rule.market(opportunity, candidate),
             question.budget,
             first_price=opportunity.first_price,

@@ -7,14 +7,18 @@ start and handed in, so that reading a request stays a pure function.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from config.addresses import is_plain
+from config.rates import WatchedRates
+from transport.logs import get_logger
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from supervision.clock import Clock
     from transport.openrtb import SupplyChain, SupplyChainNode
 
 DOLLAR: Final = "USD"
@@ -107,6 +111,28 @@ def reading_of(settings: Settings, rates: Rates) -> Reading:
         ),
         rates=rates,
         insecure_trackers=is_plain(settings.edge.public_url),
+    )
+
+
+def watched_rates(settings: Settings, clock: Clock, bidder: str) -> WatchedRates:
+    """Return the exchange rates of a node's settings, renewed when their file is.
+
+    A table that turns faulty is told of in the log, and the last good one stays.
+
+    Args:
+        settings: Of the node.
+        clock: Seconds that never run back.
+        bidder: Whose log.
+
+    Raises:
+        ConfigError: There is no good table to begin with.
+    """
+    market, log = settings.market, get_logger(bidder=bidder)
+    return WatchedRates(
+        Path(market.rates) if market.rates else None,
+        market.rates_check_s,
+        clock,
+        lambda error: log.error("rates_faulty", reason=str(error)),
     )
 
 

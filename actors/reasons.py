@@ -34,6 +34,7 @@ NO_BUDGET = "no_budget"
 BUDGET_UNAVAILABLE = "budget_unavailable"
 BELOW_FLOOR = "below_floor"
 NOT_WORTH_FLOOR = "not_worth_floor"
+NO_AGREED_PRICE = "no_agreed_price"
 VETOED = "vetoed"
 OVERSIGHT_UNAVAILABLE = "oversight_unavailable"
 NOT_RESERVED = "not_reserved"
@@ -53,6 +54,7 @@ _NBR = {
     BUDGET_UNAVAILABLE: NBR_TECHNICAL,
     BELOW_FLOOR: NBR_BELOW_FLOOR,
     NOT_WORTH_FLOOR: NBR_BELOW_FLOOR,
+    NO_AGREED_PRICE: NBR_BELOW_FLOOR,
     VETOED: NBR_VETOED,
     OVERSIGHT_UNAVAILABLE: NBR_TECHNICAL,
     NOT_RESERVED: NBR_NO_BUDGET,
@@ -73,6 +75,42 @@ def nbr_of(reason: str) -> int:
     if code == INVALID_TRAFFIC and detail in _NBR_OF_TRAFFIC:
         return _NBR_OF_TRAFFIC[detail]
     return _NBR.get(code, NBR_UNKNOWN)
+
+
+_LEAST_TELLING = ("private_auction", "not_in_open_auction")
+_TELLING = (
+    NO_CANDIDATE,
+    NO_AGREED_PRICE,
+    INVALID_TRAFFIC,
+    NO_BUDGET,
+    NOT_WORTH_FLOOR,
+    BELOW_FLOOR,
+    VETOED,
+    NOT_RESERVED,
+    BUDGET_UNAVAILABLE,
+    OVERSIGHT_UNAVAILABLE,
+    NO_FALLBACK,
+    OUT_OF_TIME,
+    OVERLOADED,
+    DECIDER_DIED,
+    LOG_UNAVAILABLE,
+)
+
+
+def is_more_telling(reason: str, than: str) -> bool:
+    """Tell which reason says more about an impression that was looked at more than once.
+
+    The look that came further says more; what went wrong says more than what was decided.
+    """
+    return _telling(reason) > _telling(than)
+
+
+def _telling(reason: str) -> int:
+    code, _, detail = reason.partition(":")
+    if not code:
+        return -1
+    stage = _TELLING.index(code) if code in _TELLING else 0
+    return 2 * stage + (detail not in _LEAST_TELLING)
 
 
 def detailed(code: str, detail: str) -> str:

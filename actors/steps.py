@@ -29,12 +29,17 @@ from actors.messages import (
     Vet,
     Vetted,
 )
+from actors.quotes import affordable_micros, cost_micros
+from models.optimizer.pricing import on_terms
 from transport.messages import StepTaken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from actors.decision import Decision
+    from config.campaigns import Campaign
+    from models.eligibility import Candidate
+    from models.opportunity import Opportunity
 
 VET: Final = 0
 PROFILE: Final = 1
@@ -93,7 +98,8 @@ def _take_profiled(decision: Decision, answer: Profiled, now_s: float) -> None:
 
 def _take_funded(decision: Decision, answer: Funded, now_s: float) -> None:
     spendable = answer.spendable
-    least = decision.opportunity.floor_micros or 1
+    opportunity = decision.opportunity
+    least = cost_micros(opportunity.floor_micros or 1, opportunity)
     decision.spendable = spendable
     decision.budgets = answer.budgets
     eligible = decision.eligible
@@ -104,7 +110,33 @@ def _take_funded(decision: Decision, answer: Funded, now_s: float) -> None:
     if not decision.affordable:
         decision.no_bid(reasons.NO_BUDGET)
         return
+    if _floors_differ(opportunity):
+        decision.affordable = [each for each in decision.affordable if _may_reach(decision, each)]
+        if not decision.affordable:
+            decision.no_bid(reasons.BELOW_FLOOR)
+            return
     _select_when_ready(decision, now_s)
+
+
+def _floors_differ(opportunity: Opportunity) -> bool:
+    """Whether an ad's floor may be above the least one, or one ad is owed a bid."""
+    slots = opportunity.slots
+    floor = slots[0].floor
+    return (
+        len(slots) > 1
+        or opportunity.deal is not None
+        or bool(floor.by_duration or floor.per_s_micros)
+    )
+
+
+def _may_reach(decision: Decision, candidate: Candidate) -> bool:
+    return floor_of_ad(decision, candidate) <= _cap_micros(decision, candidate.campaign)
+
+
+def floor_of_ad(decision: Decision, candidate: Candidate) -> int:
+    """Return what a bid with this ad must reach, in micros of USD per impression."""
+    floor_micros = candidate.slot.floor.micros(candidate.creative.duration_s)
+    return max(floor_micros, decision.opportunity.floor_micros)
 
 
 def _select_when_ready(decision: Decision, now_s: float) -> None:
@@ -125,41 +157,62 @@ def _take_priced(decision: Decision, answer: Priced, now_s: float) -> None:
     decision.expected_value_micros = answer.expected_value_micros
     if answer.version:
         decision.versions["optimizer"] = answer.version
-    if answer.bid_micros <= 0:
+    candidate, deal = decision.candidate, decision.opportunity.deal
+    assert candidate is not None
+    floor_micros = floor_of_ad(decision, candidate)
+    cap_micros = _cap_micros(decision, candidate.campaign)
+    bid_micros = min(answer.bid_micros, cap_micros)
+    if deal is not None:
+        bid_micros = on_terms(bid_micros, floor_micros, cap_micros, deal)
+    decision.bid_micros = max(bid_micros, 0)
+    if bid_micros <= 0 and answer.bid_micros <= 0:
         decision.no_bid(reasons.NOT_WORTH_FLOOR)
-        return
-    decision.bid_micros = min(answer.bid_micros, _cap_micros(decision))
-    if decision.bid_micros < decision.opportunity.floor_micros:
+    elif bid_micros < max(floor_micros, 1):
         decision.no_bid(reasons.BELOW_FLOOR)
-        return
-    decision.open(CLEAR, now_s)
+    else:
+        decision.open(CLEAR, now_s)
 
 
-def _cap_micros(decision: Decision) -> int:
+def _cap_micros(decision: Decision, campaign: Campaign) -> int:
     """Return what the bid may be at most: house cap, campaign's own cap, money that is there."""
-    assert decision.candidate is not None
     assert decision.spendable is not None
     rules = decision.rules
-    campaign = decision.candidate.campaign
     house = rules.price_cap_micros if decision.vetted else rules.unvetted_cap_micros
-    return min(house, campaign.max_bid_micros, decision.spendable[campaign.id])
+    money = affordable_micros(decision.spendable.get(campaign.id, 0), decision.opportunity)
+    return min(house, campaign.max_bid_micros, money)
 
 
 def _take_cleared(decision: Decision, answer: Cleared, now_s: float) -> None:
     if answer.veto is not None:
         decision.no_bid(reasons.detailed(reasons.VETOED, answer.veto))
         return
+    if decision.opportunity.test:
+        # Nobody will be billed for it (OpenRTB 2.6, section 3.2.1), so no money is set aside.
+        _bid(decision)
+        return
     decision.open(RESERVE, now_s)
 
 
 def _take_reserved(decision: Decision, answer: Reserved, _now_s: float) -> None:
-    assert decision.candidate is not None
     assert answer.key == decision.key, f"reserved {answer.key!r} for {decision.key!r}"
     if not answer.ok:
         decision.no_bid(reasons.detailed(reasons.NOT_RESERVED, answer.reason))
         return
     decision.lease_id = answer.lease_id
-    decision.bid = Bid(decision.key, answer.lease_id, decision.bid_micros, decision.candidate)
+    _bid(decision)
+
+
+def _bid(decision: Decision) -> None:
+    """End the decision with the bid."""
+    assert decision.candidate is not None
+    micros = decision.bid_micros
+    decision.bid = Bid(
+        decision.key,
+        decision.lease_id,
+        micros,
+        decision.candidate,
+        cost_micros(micros, decision.opportunity),
+    )
     decision.finish()
 
 
@@ -204,7 +257,7 @@ def _price(decision: Decision, due_s: float, attempt: int) -> Price:
         decision.candidate,
         decision.vector,
         decision.predicted_ctr,
-        decision.spendable[campaign_id],
+        affordable_micros(decision.spendable[campaign_id], decision.opportunity),
         decision.budgets.get(campaign_id, _WHOLE_BUDGET),
         due_s,
         attempt,
@@ -226,7 +279,8 @@ def _clear(decision: Decision, due_s: float, attempt: int) -> Clear:
 def _reserve(decision: Decision, due_s: float, attempt: int) -> Reserve:
     assert decision.candidate is not None
     campaign_id = decision.candidate.campaign.id
-    return Reserve(decision.key, campaign_id, decision.bid_micros, due_s, attempt)
+    amount_micros = cost_micros(decision.bid_micros, decision.opportunity)
+    return Reserve(decision.key, campaign_id, amount_micros, due_s, attempt)
 
 
 QUESTION: Final[tuple[Callable[[Decision, float, int], Question], ...]] = (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.eligibility import Candidate
-    from models.opportunity import Opportunity
+    from models.opportunity import DealTerms, Opportunity
 
 #: No multiplier is lower: a campaign that is ahead of its plan still buys bargains.
 LOWEST_PACE: Final = 0.05
@@ -119,6 +119,24 @@ class BidRule:
             return 0
         wished = shaded_bid(worth, market) if first_price else worth
         return max(min(int(wished), limit), floor_micros, 1)
+
+
+def on_terms(bid_micros: int, floor_micros: int, cap_micros: int, deal: DealTerms) -> int:
+    """Return the bid for a deal; 0 means "do not bid".
+
+    Args:
+        bid_micros: What would be bid without the deal's terms, at most the cap; 0 = not worth it.
+        floor_micros: The deal's floor for this ad, or its agreed price.
+        cap_micros: No higher bid is allowed.
+        deal: Its terms. A guaranteed deal is owed a bid of at least its floor, whatever the
+            impression is worth, as long as the money allows it (``guar``); at an agreed price
+            (``at`` 3) that price is bid or nothing (OpenRTB 2.6, section 3.2.12).
+    """
+    if deal.guaranteed and max(floor_micros, 1) <= cap_micros:
+        bid_micros = max(bid_micros, floor_micros, 1)
+    if deal.fixed:
+        return floor_micros if bid_micros >= floor_micros else 0
+    return bid_micros
 
 
 def pace(budget: BudgetState) -> float:

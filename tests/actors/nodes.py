@@ -7,9 +7,10 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from actors.bidder_tree import World, bidder_specs
+from actors.bidder_tree import bidder_specs
 from actors.inference import InferenceWorker
 from actors.ledger.actor import LedgerActor, LedgerConfig
+from actors.world import World
 from config.campaigns import load_campaigns
 from config.paths import NodePaths
 from config.settings import Settings

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actors.bidder_tree import World as BidderWorld
 from actors.bidder_tree import bidder_specs
 from actors.inference import InferenceWorker
 from actors.ledger.actor import LedgerActor, LedgerConfig
 from actors.node import node_spec
 from actors.recorder import Recorder
+from actors.world import World as BidderWorld
 from config import fault_points
 from config.campaigns import SAMPLE_CAMPAIGNS, load_campaigns
 from config.paths import NodePaths
