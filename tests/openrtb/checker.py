@@ -22,6 +22,8 @@ Json = dict[str, Any]
 MEDIA: Final = {1: "banner", 2: "video", 3: "audio", 4: "native"}
 FIXED_PRICE: Final = 3
 ROUNDING: Final = 1e-9
+OURS: Final = "http://127.0.0.1:8080 localhost"
+"""Where a node on this machine wants its notices; a request may name this machine, too."""
 LONG_ENOUGH: Final = 8
 """Shorter ids of users can't be told from other text."""
 
@@ -88,7 +90,7 @@ def _personal_faults(request: Json, answer: Json) -> list[str]:
     return [
         f"{each!r} of the user is in the answer"
         for each in named
-        if each and len(each) >= LONG_ENOUGH and each in said and each not in echoed
+        if each and len(each) >= LONG_ENOUGH and each in said and each not in echoed + OURS
     ]
 
 

@@ -116,13 +116,19 @@ def native_faults(markup: str, request: str) -> list[str]:
         said = json.loads(markup)
     except ValueError as error:
         return [f"native is no JSON: {error}"]
-    wrapped = isinstance(asked, dict) and "native" in asked
+    if not isinstance(asked, dict) or not isinstance(said, dict):
+        return ["a request or an answer that is no object"]
+    wrapped = "native" in asked
     if wrapped:
         asked = asked["native"]
-    if isinstance(said, dict) and "native" in said:
+    if "native" in said:
         said = said["native"]
     elif wrapped:
         return ["the request was wrapped in `native`, the answer is not"]
+    return _native_parts(said, asked)
+
+
+def _native_parts(said: dict[str, Any], asked: dict[str, Any]) -> list[str]:
     faults = [] if (said.get("link") or {}).get("url") else ["no link"]
     given = {asset.get("id"): asset for asset in said.get("assets") or ()}
     wanted = {asset.get("id"): asset for asset in asked.get("assets") or ()}
