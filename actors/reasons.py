@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from transport.openrtb import (
     NBR_BELOW_FLOOR,
+    NBR_BLOCKED_SELLER,
     NBR_CRAWLER,
+    NBR_INCOMPLETE_CHAIN,
     NBR_INSUFFICIENT_TIME,
     NBR_INVALID_REQUEST,
     NBR_NO_BUDGET,
@@ -19,6 +21,7 @@ from transport.openrtb import (
     NBR_PROXY_IP,
     NBR_TECHNICAL,
     NBR_UNKNOWN,
+    NBR_USER_CAPPED,
     NBR_VETOED,
 )
 
@@ -62,19 +65,21 @@ _NBR = {
     NO_FALLBACK: NBR_TECHNICAL,
 }
 
-_NBR_OF_TRAFFIC = {
-    "bot_user_agent": NBR_CRAWLER,
-    "crawler": NBR_CRAWLER,
-    "datacenter_ip": NBR_PROXY_IP,
+_NBR_OF_DETAIL = {
+    (INVALID_TRAFFIC, "bot_user_agent"): NBR_CRAWLER,
+    (INVALID_TRAFFIC, "crawler"): NBR_CRAWLER,
+    (INVALID_TRAFFIC, "datacenter_ip"): NBR_PROXY_IP,
+    (NO_CANDIDATE, "frequency_cap"): NBR_USER_CAPPED,
+    (NO_CANDIDATE, "incomplete_schain"): NBR_INCOMPLETE_CHAIN,
+    (NO_CANDIDATE, "blocked_seller"): NBR_BLOCKED_SELLER,
 }
 
 
 def nbr_of(reason: str) -> int:
     """Return the OpenRTB number of a reason code, with or without a detail after a colon."""
     code, _, detail = reason.partition(":")
-    if code == INVALID_TRAFFIC and detail in _NBR_OF_TRAFFIC:
-        return _NBR_OF_TRAFFIC[detail]
-    return _NBR.get(code, NBR_UNKNOWN)
+    particular = _NBR_OF_DETAIL.get((code, detail))
+    return _NBR.get(code, NBR_UNKNOWN) if particular is None else particular
 
 
 _LEAST_TELLING = ("private_auction", "not_in_open_auction")
