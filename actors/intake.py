@@ -28,6 +28,12 @@ BURST: Final = 64
 """Requests taken from the socket at a time."""
 BURSTS: Final = 16
 """Bursts taken in one turn at most, so that others get theirs."""
+PUSH_S: Final = 0.001
+"""How soon replies that a peer was not ready for are tried again."""
+PUSH_GAP_S: Final = 0.0003
+"""How often they are tried in the middle of other work: each try has its price."""
+PUSH: Final = "push"
+"""Payload of the wake-up at which the owner calls ``pushed``."""
 CROWD: Final = 8
 """With so much in hand, one more takes as long as others did."""
 
@@ -50,8 +56,12 @@ class Intake:
         begin: Callable[[Pending, float, float], None],
     ) -> None:
         self._kit = kit
+        self._owner = owner
         self._cell = owner.cell
         self._server = server
+        server.hold_replies()
+        self._pushing = self._left = False
+        self._pushed_s = 0.0
         self._begin = begin
         self._seal = seal_of(kit.secret)
         self._in_hand: dict[bytes, Pending] = {}
@@ -75,6 +85,10 @@ class Intake:
         Args:
             in_flight: Tells how many impressions are undecided.
         """
+        self._take_all(in_flight)
+        self.push()
+
+    def _take_all(self, in_flight: Callable[[], int]) -> None:
         unix_s = self._kit.unix_clock()
         for _ in range(BURSTS if self._kit.sheds else 1):
             now_s = self._cell.clock()
@@ -85,6 +99,26 @@ class Intake:
             if len(waiting) < BURST:
                 self._empty_s = now_s
                 return
+
+    def push(self) -> None:
+        """Hand replies to peers that were not ready for them; again in a moment, if need be."""
+        self._left = self._server.push()
+        if self._left and not self._pushing:
+            self._pushing = True
+            self._owner.wake_after(PUSH_S, PUSH)
+
+    def push_more(self) -> None:
+        """Do as ``push`` in the middle of other work, if there is something and it is time."""
+        if self._left:
+            now_s = self._cell.clock()
+            if now_s - self._pushed_s >= PUSH_GAP_S:
+                self._pushed_s = now_s
+                self.push()
+
+    def pushed(self) -> None:
+        """Do what ``push`` had put off."""
+        self._pushing = False
+        self.push()
 
     def _since_s(self, now_s: float) -> float:
         """Return the moment before which nothing that waits now can have come."""

@@ -66,6 +66,15 @@ class ServerLink(Protocol):
             has gone takes its reply with it, silently.
         """
 
+    def hold_replies(self) -> None:
+        """Keep replies that a peer is not ready for, instead of waiting for it or dropping them.
+
+        Whoever calls this calls ``push`` while that says that there are some.
+        """
+
+    def push(self) -> bool:
+        """Hand over kept replies, as many as their peers take; tell whether some are left."""
+
     def close(self) -> None:
         """Stop listening and free everything; further calls of ``close`` do nothing."""
 

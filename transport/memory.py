@@ -259,6 +259,13 @@ class MemoryServer(_Listener, ServerLink):
         request_id = int.from_bytes(header[4:8], "big") & MAX_REQUEST_ID
         return self.carry(pipe, "reply", lambda: client.take(pipe, Reply(request_id, body)))
 
+    def hold_replies(self) -> None:
+        """See ``ServerLink.hold_replies``; here every peer is always ready."""
+
+    def push(self) -> bool:
+        """See ``ServerLink.push``."""
+        return False
+
     def take(self, pipe: Pipe, received: Received) -> bool:
         """Queue a request; one that is too large costs the connection."""
         if len(received.body) > self.recv_max_bytes:

@@ -10,6 +10,8 @@ work.
 
 from __future__ import annotations
 
+from collections import deque
+
 from transport.frames import (
     MAX_FRAME_BYTES,
     MAX_REQUEST_ID,
@@ -23,6 +25,10 @@ from transport.frames import (
 )
 from transport.nng_socket import Backlog, PeerWatch, Socket
 
+MAX_HELD = 8192
+"""Replies that one server keeps for peers that are not ready; more are dropped."""
+MAX_HELD_PER_PEER = 4096
+
 _REQUEST_BIT = 0x8000_0000  # ends the header of a request, on the wire
 
 
@@ -33,6 +39,9 @@ class NngServer(ServerLink):
         self._socket = Socket("rep", recv_max_bytes, ("recv-buffer", "send-buffer"))
         self._descriptor = self._socket.descriptor()
         self._backlog = Backlog()
+        self._holds = False
+        self._held: dict[int, deque[tuple[bytes, bytes]]] = {}
+        self._held_count = 0
 
     def listen(self, url: str) -> str:
         """See ``ServerLink.listen``."""
@@ -48,13 +57,47 @@ class NngServer(ServerLink):
 
     def reply(self, header: bytes, body: bytes) -> bool:
         """See ``ServerLink.reply``; the first four bytes of a header name the connection."""
-        if not self._backlog.admit(int.from_bytes(header[:4], "big")):
+        peer = int.from_bytes(header[:4], "big")
+        if self._holds:
+            if peer in self._held or not self._backlog.has_room(peer):
+                return self._hold(peer, header, body)
+        elif not self._backlog.admit(peer):
             return False
         return self._socket.send(header, body)
+
+    def hold_replies(self) -> None:
+        """See ``ServerLink.hold_replies``."""
+        self._holds = True
+
+    def _hold(self, peer: int, header: bytes, body: bytes) -> bool:
+        held = self._held.setdefault(peer, deque())
+        if self._held_count >= MAX_HELD or len(held) >= MAX_HELD_PER_PEER:
+            return False
+        held.append((header, body))
+        self._held_count += 1
+        return True
+
+    def push(self) -> bool:
+        """See ``ServerLink.push``."""
+        if not self._held:
+            return False
+        self._backlog.look()
+        for peer, held in tuple(self._held.items()):
+            gone = not self._backlog.knows(peer)
+            while held and (gone or self._backlog.has_room(peer)):
+                header, body = held.popleft()
+                self._held_count -= 1
+                if not gone:
+                    self._socket.send(header, body)
+            if not held:
+                del self._held[peer]
+        return bool(self._held)
 
     def close(self) -> None:
         """See ``ServerLink.close``."""
         self._socket.close()
+        self._held.clear()
+        self._held_count = 0
 
 
 class NngClient(ClientLink):

@@ -255,6 +255,7 @@ class Backlog:
     """
 
     BOUND = 60  # below nng's 64
+    ENOUGH = 20  # once it must wait, it waits until no more than so many are left
     WAITS = 20
     WAIT_S = 0.0002
 
@@ -267,32 +268,43 @@ class Backlog:
 
     def admit(self, pipe: int) -> bool:
         """Tell whether ``pipe`` has room for one more reply, and count that reply."""
+        return self.has_room(pipe) or (self._catch_up(pipe) and self.has_room(pipe))
+
+    def has_room(self, pipe: int) -> bool:
+        """Do as ``admit``, by what was seen at the last look and without waiting for anything."""
         given = self._given.get(pipe, 0)
-        if given - self._written.get(pipe, 0) >= self.BOUND and not self._catch_up(pipe):
+        if given - self._written.get(pipe, 0) >= self.BOUND:
             return False
         self._given[pipe] = given + 1
         if len(self._given) > self._tidy_at:
-            self._look()
+            self.look()
             self._tidy_at = 2 * len(self._given) + 1024
         return True
+
+    def knows(self, pipe: int) -> bool:
+        """Tell whether ``pipe`` was there at the last look."""
+        return pipe in self._given
 
     def _catch_up(self, pipe: int) -> bool:
         """Let nng write to ``pipe``: at most 4 ms, and only once for a peer that does not read."""
         for _ in range(self.WAITS):
-            self._look()
+            self.look()
             if pipe not in self._given:
                 return False  # gone
             written = self._written[pipe]
-            if self._given[pipe] - written < self.BOUND:
+            if self._given[pipe] - written <= self.ENOUGH:
                 self._stuck.pop(pipe, None)
                 return True
             if self._stuck.get(pipe) == written:
                 return False
             select.select((), (), (), self.WAIT_S)
-        self._stuck[pipe] = self._written[pipe]
+        written = self._written[pipe]
+        if self._given[pipe] - written < self.BOUND:
+            return True  # slow, but it reads
+        self._stuck[pipe] = written
         return False
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Read from nng's statistics what was written, and forget peers that have gone."""
         _check(lib.nng_stats_get(self._tree), "read nng's statistics")
         try:

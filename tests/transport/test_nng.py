@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +20,11 @@ import pynng
 import pytest
 
 from tests.transport.conftest import readable, wait_connected
+from transport import nng
 from transport.errors import LinkError
-from transport.frames import Reply
+from transport.frames import Received, Reply
 from transport.nng import NngClient, NngServer
+from transport.nng_socket import Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,6 +171,49 @@ def test_a_peer_that_never_reads_is_refused_and_harms_nobody_else() -> None:
         [received] = server.drain(1)
         assert server.reply(received.header, b"yes")
         assert good.recv() == b"yes"
+    server.close()
+
+
+def test_held_replies_all_arrive_in_order_although_they_are_given_in_one_go() -> None:
+    server, client = NngServer(), NngClient()
+    server.hold_replies()
+    client.dial(server.listen("tcp://127.0.0.1:0"))
+    wait_connected(client)
+    count = 1000
+    for number in range(count):
+        assert client.send(number, b"x")
+    taken: list[Received] = []
+    while len(taken) < count:
+        assert readable(server.fileno())
+        taken += server.drain(count)
+    assert all(server.reply(received.header, b"y") for received in taken)
+    replies: list[int] = []
+    while len(replies) < count:
+        server.push()
+        assert readable(client.fileno())
+        replies += [reply.request_id for reply in client.drain(count)]
+    assert replies == list(range(count))
+    assert not server.push()
+    client.close()
+    server.close()
+
+
+def test_what_is_held_for_a_peer_that_never_reads_is_bounded_and_goes_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nng, "MAX_HELD_PER_PEER", 50)
+    server = NngServer()
+    server.hold_replies()
+    with raw_peer(server.listen("tcp://127.0.0.1:0")):
+        assert readable(server.fileno())
+        [received] = server.drain(1)
+        sent = [server.reply(received.header, b"y" * (1 << 18)) for _ in range(200)]
+        assert sent == [True] * (Backlog.BOUND + 50) + [False] * (150 - Backlog.BOUND)
+        assert server.push()
+    until_s = time.monotonic() + 5
+    while server.push():
+        assert time.monotonic() < until_s, "what is held for a peer goes with it"
+        select.select((), (), (), 0.01)
     server.close()
 
 
