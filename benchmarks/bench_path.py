@@ -80,6 +80,10 @@ class Traffic:
             self._tails.append(b'",' + json.dumps(request).encode()[1:])
         self._number = 0
 
+    def skip(self, count: int) -> None:
+        """Leave out so many requests."""
+        self._number += count
+
     def next(self) -> bytes:
         """Return the next request."""
         self._number += 1
