@@ -158,7 +158,7 @@ def load_campaigns(path: Path | None = None) -> tuple[Campaign, ...]:
 def _read(source: Path) -> tuple[Campaign, ...]:
     try:
         document = tomllib.loads(source.read_text(encoding="utf-8"))
-        campaigns = msgspec.convert(document, _CampaignFile).campaigns
+        campaigns = msgspec.convert(document, _CampaignFile, str_keys=True).campaigns
     except OSError as error:
         raise ConfigError(f"cannot read campaigns from {source}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
 from config.campaigns import SAMPLE_CAMPAIGNS, load_campaigns
+from config.creatives import addresses
 from config.errors import ConfigError
+from models.fitting import is_insecure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +27,7 @@ max_bid_micros = 2_000
 value_per_conversion_micros = 1_000_000
 creatives = [{ id = "k1", format = "banner", w = 300, h = 250, adm = "<a>", title = "t" }]
 """
+VIDEO = 'format = "video", mimes = ["video/mp4"], duration_s = 9'
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -46,11 +50,25 @@ def test_sample_budgets_are_between_20k_and_500k_dollars() -> None:
         assert 20_000 <= campaign.budget_micros / 1_000_000 <= 500_000
 
 
-def test_sample_markup_is_secure_and_carries_the_price_macro() -> None:
+def test_sample_ads_are_made_of_secure_parts_and_lead_to_their_advertiser() -> None:
     for campaign in load_campaigns():
         for creative in campaign.creatives:
-            assert "http://" not in creative.adm
-            assert "${AUCTION_PRICE}" in creative.adm
+            assert not creative.adm
+            assert addresses(creative)
+            assert not is_insecure(creative)
+            host = urlsplit(creative.landing_url).hostname or ""
+            assert host.endswith(f".{campaign.advertiser_domain}")
+
+
+def test_the_samples_show_deals_segments_caps_and_audio() -> None:
+    campaigns = load_campaigns()
+    assert [c.id for c in campaigns if not c.open_auction and c.deals] == ["meridian-hotels"]
+    assert [c.id for c in campaigns if c.targeting.segments] == ["seilwerk-climbing"]
+    assert [c.id for c in campaigns if c.caps] == ["seilwerk-climbing", "hoerbar-audiobooks"]
+    audio = [
+        file for c in campaigns for k in c.creatives if k.format == "audio" for file in k.media
+    ]
+    assert {file.bitrate_kbps for file in audio} == {128, 192, 96}
 
 
 def test_a_good_file_is_read(tmp_path: Path) -> None:
@@ -86,6 +104,65 @@ def test_a_mistake_is_refused_and_named(
 ) -> None:
     with pytest.raises(ConfigError, match=complaint):
         load_campaigns(written(tmp_path, GOOD.replace(*change)))
+
+
+@pytest.mark.parametrize(
+    ("creative", "complaint"),
+    [
+        (
+            'format = "banner", w = 300, h = 250, image_url = "https://c.example/a.png"',
+            "landing_url",
+        ),
+        ('format = "banner", w = 300, h = 250, landing_url = "https://a.example"', "image_url"),
+        ('format = "native", landing_url = "https://a.example"', "needs native"),
+        (
+            'format = "native", landing_url = "https://a.example", native = { titles = [] }',
+            "native.titles",
+        ),
+        (VIDEO, "media"),
+        (
+            f'{VIDEO}, landing_url = "https://a", media = [{{ url = "https://c", mime = "b/c" }}]',
+            "b/c",
+        ),
+        (
+            f'{VIDEO}, adm = "<VAST/>", media = [{{ url = "https://c", mime = "video/mp4" }}]',
+            "both adm and parts",
+        ),
+        (
+            'format = "audio", mimes = ["a/b"], duration_s = 9, adm = "x", skip_after_s = 9',
+            "within",
+        ),
+        ('format = "audio", mimes = ["a/b"], duration_s = 9, adm = "x", skip_after_s = 5', "16"),
+        ('format = "banner", w = 1, h = 1, adm = "x", banner_type = 5', "banner_type"),
+        (
+            'format = "banner", w = 1, h = 1, image_url = "c.png", landing_url = "https://a.example"',
+            "c.png",
+        ),
+        (
+            'format = "banner", w = 1, h = 1, image_url = "https://c/a b", landing_url = "https://a"',
+            "without spaces",
+        ),
+    ],
+)
+def test_an_ad_that_cannot_be_shown_is_refused_and_named(
+    tmp_path: Path, creative: str, complaint: str
+) -> None:
+    whole = GOOD.split("creatives", maxsplit=1)[0]
+    text = f'{whole}creatives = [{{ id = "k1", title = "t", {creative} }}]\n'
+    with pytest.raises(ConfigError, match=complaint):
+        load_campaigns(written(tmp_path, text))
+
+
+def test_texts_and_categories_by_number_are_read(tmp_path: Path) -> None:
+    whole = GOOD.split("creatives", maxsplit=1)[0]
+    native = '{ titles = ["t"], data = { 2 = ["long", "s"] } }'
+    ad = f'id = "k1", title = "t", format = "native", landing_url = "https://a", native = {native}'
+    text = f"{whole}categories_in = {{ 6 = ['483'] }}\ncreatives = [{{ {ad} }}]\n"
+    (campaign,) = load_campaigns(written(tmp_path, text))
+    assert campaign.categories_in == {6: ("483",)}
+    parts = campaign.creatives[0].native
+    assert parts is not None
+    assert parts.data == {2: ("long", "s")}
 
 
 def test_a_flight_that_ends_before_it_starts_is_refused(tmp_path: Path) -> None:
