@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING, Any
 from actors.devices import devices
 from actors.edge.errors import EdgeError
 from actors.reports import ReporterRecipe
-from config.addresses import dial_url
 from config.errors import ConfigError
 from config.paths import NodePaths
 from models.errors import ModelError
@@ -215,34 +214,12 @@ def build_recorder(settings: Settings, paths: NodePaths) -> Any:
 def build_edge(settings: Settings, paths: NodePaths) -> Any:
     """Make the HTTP edge's actor."""
     from actors.edge.actor import Edge
-    from actors.edge.options import EdgeOptions
+    from actors.edge.options import edge_options
     from supervision.clock import wall_clock
-    from transport.envelope import seal_of
     from transport.nng import NngLinks
 
-    gateway, edge = settings.gateway, settings.edge
-    options = EdgeOptions(
-        links=NngLinks(),
-        gateway_urls=tuple(dial_url(gateway.host, port) for port in settings.gateway_ports),
-        event_urls=tuple(dial_url(gateway.host, port) for port in settings.event_ports),
-        max_body_bytes=gateway.max_body_bytes,
-        default_tmax_ms=gateway.default_tmax_ms,
-        unix_clock=wall_clock(),
-        clock=monotonic_clock(),
-        seal=seal_of(paths.secret_file.read_bytes()),
-        margin_s=edge.margin_ms / 1000,
-        sheds=settings.overload.shed,
-        max_waiting=edge.max_waiting,
-        explain_from=edge.explain_from,
-        token_file=_file(edge.token_file),
-        certificate=_file(edge.tls_certificate),
-        key=_file(edge.tls_key),
-    )
-    return Edge(edge.host, edge.port, options)
-
-
-def _file(name: str) -> Path | None:
-    return Path(name) if name else None
+    options = edge_options(settings, paths, NngLinks(), wall_clock(), monotonic_clock())
+    return Edge(settings.edge.host, settings.edge.port, options)
 
 
 def _check_edge(settings: EdgeSettings) -> None:
@@ -258,7 +235,8 @@ def _check_edge(settings: EdgeSettings) -> None:
     if settings.token_file:
         read_tokens(Path(settings.token_file))
     if settings.tls_certificate:
-        tls_context(Path(settings.tls_certificate), _file(settings.tls_key))
+        key = Path(settings.tls_key) if settings.tls_key else None
+        tls_context(Path(settings.tls_certificate), key)
 
 
 # -- running it

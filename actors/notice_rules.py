@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MAX_CPM: Final = 1_000_000.0
 """No price is above it; what claims to be is nonsense, and would not fit into a message."""
 MICROS_PER_CPM: Final = 1000
+AUDIT: Final = "AUDIT"
+"""What an exchange puts in for a price where there was no auction."""
 _ROUNDING_S: Final = 1.0
 """A bid's time is signed in whole seconds."""
 _ROUNDING_MICROS: Final = 1e-6
@@ -143,6 +145,11 @@ def price_micros(price_cpm: float | str | None, otherwise_micros: int, factor: f
     if not 0.0 <= cpm <= MAX_CPM:
         return Price(otherwise_micros, is_known=False)
     return Price(math.ceil(cpm * MICROS_PER_CPM * factor - _ROUNDING_MICROS), is_known=True)
+
+
+def is_rehearsal(event: Event) -> bool:
+    """Tell whether markup was rendered to be looked at, not shown (OpenRTB 2.6, section 4.4)."""
+    return isinstance(event.price_cpm, str) and event.price_cpm.upper() == AUDIT
 
 
 def as_told(

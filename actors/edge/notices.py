@@ -3,12 +3,13 @@
 Two spellings of one thing: the short one that ``actors.responses`` writes into bids,
 ``/notice/win?b=KEY&p=PRICE``, and a readable one for pixels and people,
 ``/events/win?key=KEY&price=PRICE``. Macros that the exchange does not know arrive empty or
-untouched and count as unknown; "AUDIT" marks a rehearsal, which must move no money.
+untouched and count as unknown (OpenRTB 2.6, section 4.4). A price that is none, because it is
+encrypted, say, is handed on as it is: the event desk books what we offered. "AUDIT" marks a
+rehearsal, which must move no money.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
@@ -36,8 +37,17 @@ MAX_KEY_LENGTH: Final = 2048
 MAX_CPM: Final = 1e9
 AUDIT: Final = "AUDIT"
 KINDS: Final = ("win", "loss", "billing", "impression", "click", "conversion")
-_LONG_NAMES: Final = {"b": "key", "p": "price", "r": "loss", "m": "min_to_win"}
-_MACROS: Final = ("price", "loss", "min_to_win")
+MAX_PRICE_LENGTH: Final = 256
+_CODE_LENGTH: Final = 3
+_LONG_NAMES: Final = {
+    "b": "key",
+    "p": "price",
+    "c": "currency",
+    "n": "multiplier",
+    "r": "loss",
+    "m": "min_to_win",
+}
+_MACROS: Final = ("price", "currency", "multiplier", "loss", "min_to_win")
 _NOT_BOOKED: Final = "ledger_unavailable"
 """How the event desk begins what it says of an event that should be sent again."""
 
@@ -60,7 +70,7 @@ def read_notice(kind: str, query: bytes, unix_s: float) -> Event | None:
     """
     if kind not in KINDS:
         raise NoticeFormError(f"{kind!r} is no kind of notice; there are {', '.join(KINDS)}")
-    fields = _fields_of(query)
+    fields = fields_of(query)
     key = fields.get("key", "")
     if not key or len(key) > MAX_KEY_LENGTH:
         raise NoticeFormError("the bid's key is missing or too long; send it as b or key")
@@ -70,25 +80,38 @@ def read_notice(kind: str, query: bytes, unix_s: float) -> Event | None:
 
 
 def _event_of(kind: str, key: str, fields: Mapping[str, str], unix_s: float) -> Event:
-    price_cpm = _cpm(fields, "price")
+    price_cpm, currency = _price(fields), _currency(fields)
     match kind:
-        case "win":
-            return Win(key, price_cpm=price_cpm, ts=unix_s)
-        case "billing":
-            return Billing(key, price_cpm=price_cpm, ts=unix_s)
+        case "win" | "billing":
+            return (Win if kind == "win" else Billing)(
+                key,
+                price_cpm=price_cpm,
+                ts=unix_s,
+                currency=currency,
+                quantity=_number(fields, "multiplier"),
+            )
         case "loss":
-            code, least_cpm = _whole(fields, "loss"), _cpm(fields, "min_to_win")
-            return Loss(key, ts=unix_s, loss_code=code or 0, min_to_win_cpm=least_cpm)
+            return Loss(
+                key,
+                ts=unix_s,
+                currency=currency,
+                loss_code=_whole(fields, "loss", strict=False) or 0,
+                min_to_win_cpm=_number(fields, "min_to_win"),
+            )
         case "impression":
-            return Impression(key, price_cpm=price_cpm, ts=unix_s)
+            return Impression(key, price_cpm=price_cpm, ts=unix_s, currency=currency)
         case "click":
-            return Click(key, price_cpm=price_cpm, ts=unix_s)
+            return Click(key, price_cpm=price_cpm, ts=unix_s, currency=currency)
         case _:
             return Conversion(key, ts=unix_s, value_micros=_whole(fields, "value_micros"))
 
 
-def _fields_of(query: bytes) -> dict[str, str]:
-    """Return the fields by their long names; of a repeated one the first counts."""
+def fields_of(query: bytes) -> dict[str, str]:
+    """Return the fields by their long names; of a repeated one the first counts.
+
+    Raises:
+        NoticeFormError: The query cannot be read.
+    """
     try:
         pairs = parse_qsl(
             query.decode("ascii"),
@@ -107,24 +130,40 @@ def _known(fields: Mapping[str, str], name: str) -> str:
     return "" if value.startswith("${") else value
 
 
-def _cpm(fields: Mapping[str, str], name: str) -> float | None:
-    text = _known(fields, name)
+def _price(fields: Mapping[str, str]) -> float | str | None:
+    """Return the price: a number, a text that is none, or None where nothing was said."""
+    text = _known(fields, "price")[:MAX_PRICE_LENGTH]
     if not text:
         return None
+    value = _float(text)
+    return text if value is None else value
+
+
+def _number(fields: Mapping[str, str], name: str) -> float | None:
+    """Return a number that teaches or corrects; nothing rests on it, so none is no fault."""
+    return _float(_known(fields, name))
+
+
+def _float(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
-        value = math.nan
-    if "_" in text or not 0.0 <= value <= MAX_CPM:  # also refuses NaN
-        raise NoticeFormError(f"{name} is no price in USD CPM: {text[:40]!r}")
-    return value
+        return None
+    return value if "_" not in text and 0.0 <= value <= MAX_CPM else None  # NaN is not, either
 
 
-def _whole(fields: Mapping[str, str], name: str) -> int | None:
+def _currency(fields: Mapping[str, str]) -> str:
+    code = _known(fields, "currency").upper()
+    return code if len(code) == _CODE_LENGTH and code.isascii() and code.isalpha() else ""
+
+
+def _whole(fields: Mapping[str, str], name: str, *, strict: bool = True) -> int | None:
     text = _known(fields, name)
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):  # noqa: PLR2004 - fits a double
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 + 6 * strict):
+        if not strict:
+            return None
         raise NoticeFormError(f"{name} is no whole number: {text[:40]!r}")
     return int(text)
 

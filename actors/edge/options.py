@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actors.edge.errors import AccessError
+from actors.edge.landings import landings_of
+from config.addresses import dial_url
+from config.campaigns import load_campaigns
+from transport.envelope import seal_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from actors.edge.landings import Landings
+    from config.paths import NodePaths
+    from config.settings import Settings
     from transport.frames import LinkFactory
 
 
@@ -28,6 +35,7 @@ class EdgeOptions:
         unix_clock: Seconds since 1970.
         clock: Monotonic seconds, the same as the loop's.
         seal: Proves to bidders that an envelope is the node's.
+        landings: Where clicks may lead.
         margin_s: Part of a request's time that is kept for sending the answer.
         sheds: More requests than can be answered in time are answered without a bid, unread.
         max_waiting: Requests that may wait for bidders at one time.
@@ -45,6 +53,7 @@ class EdgeOptions:
     unix_clock: Callable[[], float]
     clock: Callable[[], float]
     seal: bytes
+    landings: Landings
     margin_s: float = 0.004
     sheds: bool = True
     max_waiting: int = 8192
@@ -52,6 +61,49 @@ class EdgeOptions:
     token_file: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+
+
+def edge_options(
+    settings: Settings,
+    paths: NodePaths,
+    links: LinkFactory,
+    unix_clock: Callable[[], float],
+    clock: Callable[[], float],
+) -> EdgeOptions:
+    """Return what the edge of a node serves.
+
+    Args:
+        settings: Of the node.
+        paths: Of the node.
+        links: Makes sockets to the bidders.
+        unix_clock: Seconds since 1970.
+        clock: Monotonic seconds.
+    """
+    gateway, edge = settings.gateway, settings.edge
+    secret = paths.secret_file.read_bytes()
+    campaigns = load_campaigns(settings.node.campaign_file)
+    return EdgeOptions(
+        links=links,
+        gateway_urls=tuple(dial_url(gateway.host, port) for port in settings.gateway_ports),
+        event_urls=tuple(dial_url(gateway.host, port) for port in settings.event_ports),
+        max_body_bytes=gateway.max_body_bytes,
+        default_tmax_ms=gateway.default_tmax_ms,
+        unix_clock=unix_clock,
+        clock=clock,
+        seal=seal_of(secret),
+        landings=landings_of(campaigns, edge.click_hosts, secret),
+        margin_s=edge.margin_ms / 1000,
+        sheds=settings.overload.shed,
+        max_waiting=edge.max_waiting,
+        explain_from=edge.explain_from,
+        token_file=_file(edge.token_file),
+        certificate=_file(edge.tls_certificate),
+        key=_file(edge.tls_key),
+    )
+
+
+def _file(name: str) -> Path | None:
+    return Path(name) if name else None
 
 
 def tls_context(certificate: Path, key: Path | None) -> ssl.SSLContext:

@@ -16,6 +16,7 @@ from actors.edge.bid_route import BID_PATH
 from actors.edge.errors import NoticeFormError
 from actors.edge.notices import read_notice, status_of
 from actors.edge.numbers import CONTENT_TYPE, Numbers
+from actors.edge.tracking import Tracking
 from transport.messages import encode_event
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from actors.edge.bid_route import BidRoute
     from actors.edge.bidders import Bidders
+    from actors.edge.landings import Landings
 
 EVENT_WAIT_S: Final = 2.5
 """How long a notice waits for a bidder's confirmation; a little longer than bidders themselves."""
@@ -40,6 +42,7 @@ class OtherRoutes:
         numbers: Where answers are counted.
         clock: Seconds, of the loop that ``desks`` lives in.
         unix_clock: Seconds since 1970.
+        landings: Where clicks may lead.
     """
 
     def __init__(
@@ -49,7 +52,9 @@ class OtherRoutes:
         numbers: Numbers,
         clock: Callable[[], float],
         unix_clock: Callable[[], float],
+        landings: Landings,
     ) -> None:
+        self._tracking = Tracking(desks, landings, numbers, clock, unix_clock)
         self._gateways = gateways
         self._desks = desks
         self._numbers = numbers
@@ -63,6 +68,7 @@ class OtherRoutes:
             routes=[
                 Route("/notice/{kind}", self._notice, methods=notice),
                 Route("/events/{kind}", self._notice, methods=notice),
+                *self._tracking.routes(),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
                 Route("/metrics", self._metrics),

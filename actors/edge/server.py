@@ -151,7 +151,9 @@ class HttpThread:
         age = LoopAge(loop.time, options.clock)
         bid = BidRoute(gateways, numbers, options, self._door, age)
         numbers.watch_limit(lambda: bid.limit)
-        others = OtherRoutes(gateways, desks, numbers, loop.time, options.unix_clock)
+        others = OtherRoutes(
+            gateways, desks, numbers, loop.time, options.unix_clock, options.landings
+        )
         return EdgeApp(bid, others.application())
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from actors.edge.access import Explained
 from actors.edge.age import LoopAge
 from actors.edge.bid_route import BidRoute, Door
 from actors.edge.bidders import Bidders
+from actors.edge.landings import Landings
 from actors.edge.numbers import Numbers
 from actors.edge.options import EdgeOptions
 from actors.edge.routes import EdgeApp, OtherRoutes
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 UNIX_S = 1_800_000_000.0
 MAX_BODY_BYTES = 1000
-SEAL = seal_of(b"the node's secret")
+SECRET = b"the secret of the node"
+SEAL = seal_of(SECRET)
+PAGES = {"shoes-1": "https://shoes.example/new?from=ad", "plain": ""}
+HOSTS = ("Outlet.example", "local.example:8443")
 
 
 class Bidder:
@@ -87,13 +91,19 @@ class World:
             unix_clock=lambda: UNIX_S,
             clock=self.loop.time,
             seal=SEAL,
+            landings=Landings(PAGES, HOSTS, SECRET),
             **options,
         )
         door = Door(tokens, Explained(self.options.explain_from))
         age = LoopAge(self.loop.time, self.loop.time)
         self.bids = bid = BidRoute(self.gateways, self.numbers, self.options, door, age)
         others = OtherRoutes(
-            self.gateways, self.desks, self.numbers, self.loop.time, lambda: UNIX_S
+            self.gateways,
+            self.desks,
+            self.numbers,
+            self.loop.time,
+            lambda: UNIX_S,
+            self.options.landings,
         )
         self.app = EdgeApp(bid, others.application())
         self._bidders: list[Bidder] = []

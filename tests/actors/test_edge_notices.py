@@ -89,14 +89,6 @@ def test_a_conversion_may_say_what_it_is_worth() -> None:
         ("win", b""),
         ("win", b"b=&p=1"),
         ("win", b"b=" + b"k" * 2049),
-        ("win", b"b=k&p=cheap"),
-        ("win", b"b=k&p=-1"),
-        ("win", b"b=k&p=nan"),
-        ("win", b"b=k&p=inf"),
-        ("win", b"b=k&p=1_000"),
-        ("loss", b"b=k&r=-1"),
-        ("loss", b"b=k&r=1.5"),
-        ("loss", b"b=k&m=x"),
         ("conversion", b"b=k&value_micros=9999999999999999"),
         ("win", b"b=k&" + b"&".join(b"a=1" for _ in range(20))),
         ("win", b"b=\xff"),
@@ -106,6 +98,25 @@ def test_a_conversion_may_say_what_it_is_worth() -> None:
 def test_what_is_no_notice_is_refused(kind: str, query: bytes) -> None:
     with pytest.raises(NoticeFormError):
         read_notice(kind, query, UNIX_S)
+
+
+@pytest.mark.parametrize("price", ["cheap", "-1", "nan", "inf", "1_000", "WEp8JHRnfFFQ0SDR3YWFhqg"])
+def test_a_price_that_is_none_is_handed_on_as_it_is(price: str) -> None:
+    event = read_notice("billing", b"b=k&p=" + price.encode(), UNIX_S)
+    assert event == Billing("k", price_cpm=price, ts=UNIX_S)
+
+
+@pytest.mark.parametrize("query", [b"b=k&r=-1&m=x", b"b=k&r=1.5&m=", b"b=k&r=9999999999"])
+def test_a_loss_whose_reasons_cannot_be_read_is_a_loss(query: bytes) -> None:
+    assert read_notice("loss", query, UNIX_S) == Loss("k", ts=UNIX_S)
+
+
+def test_a_bill_may_say_its_currency_and_for_how_many_views_it_is() -> None:
+    event = read_notice("billing", b"b=k&p=1.5&n=2.5&c=eur", UNIX_S)
+    expected = Billing("k", price_cpm=1.5, ts=UNIX_S, currency="EUR", quantity=2.5)
+    assert event == expected
+    untouched = b"b=k&p=1.5&n=%24%7BAUCTION_MULTIPLIER%7D&c=%24%7BAUCTION_CURRENCY%7D"
+    assert read_notice("billing", untouched, UNIX_S) == Billing("k", price_cpm=1.5, ts=UNIX_S)
 
 
 @given(st.sampled_from(KINDS), st.binary(max_size=100))

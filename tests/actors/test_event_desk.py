@@ -149,7 +149,7 @@ def test_a_bill_without_a_price_is_booked_at_what_we_offered_and_says_so() -> No
     assert told.price_unknown
 
 
-@pytest.mark.parametrize("price", ["", "AUDIT", "${AUCTION_PRICE}", "SjZ0Ww-rZx8k", "nan", "-1"])
+@pytest.mark.parametrize("price", ["", "${AUCTION_PRICE}", "SjZ0Ww-rZx8k", "nan", "-1"])
 def test_a_price_that_cannot_be_read_is_booked_at_what_we_offered(price: str) -> None:
     bench = Bench()
     assert bench.exchange(event("billing", price_cpm=price)) == {"ok": True}
@@ -157,6 +157,15 @@ def test_a_price_that_cannot_be_read_is_booked_at_what_we_offered(price: str) ->
     (told,) = bench.bus.of(Billing)
     assert told.price_unknown
     assert len(bench.log.written) == 1
+
+
+@pytest.mark.parametrize("price", ["AUDIT", "audit"])
+def test_a_rehearsal_moves_no_money_and_is_told_as_a_test(price: str) -> None:
+    bench = Bench()
+    assert bench.exchange(event("billing", price_cpm=price)) == {"ok": True}
+    assert bench.settled() == []
+    (told,) = bench.bus.of(Billing)
+    assert told.test
 
 
 def test_a_bill_that_was_booked_before_is_a_duplicate_and_published_once() -> None:
@@ -383,7 +392,7 @@ def test_a_bill_in_another_currency_and_for_many_views_is_booked_in_dollars() ->
 def test_a_bill_in_a_currency_that_was_not_bid_in_is_booked_if_its_rate_is_known() -> None:
     bench = Bench(rate={"EUR": 1_200_000}.get)
     bench.exchange(event("billing", price_cpm=2.0, currency="EUR"))
-    bench.exchange(event("billing", price_cpm=2.0, currency="XXX"))
+    bench.exchange(event("billing", price_cpm=2.0, currency="ZZZ"))
     assert [each.price_micros for each in bench.settled()] == [2_400, 3_000]
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from actors.edge.actor import Edge, listen
 from actors.edge.errors import ServerDiedError, ServerHungError
+from actors.edge.landings import Landings
 from actors.edge.options import EdgeOptions
 from supervision import Cell
 from supervision.errors import StartError
@@ -90,6 +91,7 @@ def options_of(*bidders: Bidder, **changes: Any) -> EdgeOptions:
         "unix_clock": lambda: 1_800_000_000.0,
         "clock": time.monotonic,
         "seal": SEAL,
+        "landings": Landings({}, (), b"a secret of enough bytes"),
     }
     return EdgeOptions(**{**usual, **changes})
 
