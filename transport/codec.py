@@ -172,8 +172,8 @@ def no_bid(request_id: str, nbr: int, wire_format: WireFormat, reason: str = "")
 def refusal(error: MalformedRequestError | InvalidRequestError, wire_format: WireFormat) -> bytes:
     """Encode the answer to a request that could not be used: reason 2 and what was wrong."""
     if isinstance(error, InvalidRequestError):
-        request_id, why = error.request_id, error.why
+        request_id, why, reason = error.request_id, error.why, "invalid_request"
     else:
-        request_id, why = "", str(error)
-    response = BidResponse(id=request_id, nbr=NBR_INVALID_REQUEST, ext={"error": why})
-    return _encode[wire_format](response)
+        request_id, why, reason = "", str(error), "malformed"
+    ext = {"error": why, "reason": reason}
+    return _encode[wire_format](BidResponse(id=request_id, nbr=NBR_INVALID_REQUEST, ext=ext))

@@ -207,12 +207,19 @@ def test_a_no_bid_carries_id_reason_code_and_reason(wire_format: WireFormat) -> 
 
 def test_a_malformed_body_is_answered_without_id_and_with_the_error() -> None:
     answer = json.loads(refusal(MalformedRequestError("not json: end"), WireFormat.JSON))
-    assert answer == {"nbr": NBR_INVALID_REQUEST, "ext": {"error": "not json: end"}}
+    assert answer == {
+        "nbr": NBR_INVALID_REQUEST,
+        "ext": {"error": "not json: end", "reason": "malformed"},
+    }
 
 
 def test_an_invalid_request_is_answered_with_its_id_and_the_rule() -> None:
     answer = json.loads(refusal(InvalidRequestError("a", "imp: no impression"), WireFormat.JSON))
-    assert answer == {"id": "a", "nbr": 2, "ext": {"error": "imp: no impression"}}
+    assert answer == {
+        "id": "a",
+        "nbr": 2,
+        "ext": {"error": "imp: no impression", "reason": "invalid_request"},
+    }
 
 
 def test_a_bid_is_written_without_defaults() -> None:
