@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from actors.reading import Rates
+    from models.eligibility import Candidate
+    from models.opportunity import Opportunity
     from transport.openrtb import Audio, Deal, DurationFloors, Imp, Video
 
 UNREACHABLE_MICROS: Final = 1 << 62
@@ -53,6 +55,12 @@ def floor_of(
         base = imp.bidfloor if medium.durfloors else 0.0
         return _timed(medium, base, imp.bidfloorcur, rates)
     return _plain(imp.bidfloor, imp.bidfloorcur, rates)
+
+
+def floor_of_ad(opportunity: Opportunity, candidate: Candidate) -> int:
+    """Return what a bid with this ad must reach, in micros of USD per impression."""
+    own_micros = candidate.slot.floor.micros(candidate.creative.duration_s)
+    return max(own_micros, opportunity.floor_micros)
 
 
 def floor_micros(cpm: float, unit_micros: int) -> int:

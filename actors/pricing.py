@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from actors.floors import floor_of_ad
 from actors.messages import Price, Priced
 from models.optimizer.pricing import BidRule
 from models.optimizer.value import ValueModel
@@ -34,9 +35,7 @@ class LearntPricing:
         )
         bid_micros = self._rule.price(
             value_micros,
-            max(
-                opportunity.floor_micros, candidate.slot.floor.micros(candidate.creative.duration_s)
-            ),
+            floor_of_ad(opportunity, candidate),
             self._rule.market(opportunity, candidate),
             question.budget,
             first_price=opportunity.first_price,

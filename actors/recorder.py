@@ -143,7 +143,7 @@ def schema_of(table: str) -> pa.Schema:
         return pa.schema([*columns, ("version", pa.int32())])
     step = pa.struct([("step", text), ("kind", text), ("ms", number)])
     names = ("request_id", "imp_id", "bidder", "outcome", "reason", "campaign_id", "creative_id")
-    more = ("key", "lease_id", "country", "device", "category", "user_hash")
+    more = ("key", "lease_id", "country", "device", "category", "user_hash", "deal_id", "currency")
     return pa.schema(
         [
             *((name, text) for name in names),
@@ -158,6 +158,8 @@ def schema_of(table: str) -> pa.Schema:
             ("vector", pa.list_(pa.float32())),
             ("steps", pa.list_(step)),
             ("versions", pa.map_(text, text)),
+            ("quantity", number),
+            ("test", pa.bool_()),
             ("version", pa.int32()),
         ]
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from actors.floors import floor_of_ad
 from actors.reasons import nbr_of
 from models.opportunity import category_code
 from transport.messages import DecisionRecord
@@ -58,7 +59,7 @@ def record_of(decision: Decision, bidder: str, unix_s: float, salt: bytes) -> De
         candidate.campaign.id if candidate is not None else "",
         candidate.creative.id if candidate is not None else "",
         decision.bid_micros,
-        opportunity.floor_micros,
+        opportunity.floor_micros if candidate is None else floor_of_ad(opportunity, candidate),
         decision.propensity,
         decision.predicted_ctr,
         decision.expected_value_micros,
@@ -71,4 +72,8 @@ def record_of(decision: Decision, bidder: str, unix_s: float, salt: bytes) -> De
         opportunity.device_kind,
         "" if category is None else category_code(category),
         user_hash(opportunity.user_id, salt),
+        deal_id="" if opportunity.deal is None else opportunity.deal.id,
+        currency=opportunity.currency,
+        quantity=opportunity.quantity,
+        test=opportunity.test,
     )

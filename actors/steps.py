@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from actors import reasons
+from actors.floors import floor_of_ad
 from actors.messages import (
     Bid,
     BudgetView,
@@ -130,13 +131,7 @@ def _floors_differ(opportunity: Opportunity) -> bool:
 
 
 def _may_reach(decision: Decision, candidate: Candidate) -> bool:
-    return floor_of_ad(decision, candidate) <= _cap_micros(decision, candidate.campaign)
-
-
-def floor_of_ad(decision: Decision, candidate: Candidate) -> int:
-    """Return what a bid with this ad must reach, in micros of USD per impression."""
-    floor_micros = candidate.slot.floor.micros(candidate.creative.duration_s)
-    return max(floor_micros, decision.opportunity.floor_micros)
+    return floor_of_ad(decision.opportunity, candidate) <= _cap_micros(decision, candidate.campaign)
 
 
 def _select_when_ready(decision: Decision, now_s: float) -> None:
@@ -159,7 +154,7 @@ def _take_priced(decision: Decision, answer: Priced, now_s: float) -> None:
         decision.versions["optimizer"] = answer.version
     candidate, deal = decision.candidate, decision.opportunity.deal
     assert candidate is not None
-    floor_micros = floor_of_ad(decision, candidate)
+    floor_micros = floor_of_ad(decision.opportunity, candidate)
     cap_micros = _cap_micros(decision, candidate.campaign)
     bid_micros = min(answer.bid_micros, cap_micros)
     if deal is not None:

@@ -161,7 +161,9 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     """Everything that a learner or an auditor needs to know of one decision.
 
     Money in micros of USD per impression; ``ts`` Unix seconds; ``propensity`` the probability with
-    which the creative was chosen; ``vector`` the interest vector used.
+    which the creative was chosen; ``vector`` the interest vector used. ``deal_id`` is the deal that
+    the look was about, "" for the open auction; ``quantity`` how many impressions one play is; of a
+    ``test`` nothing is billed.
     """
 
     request_id: str
@@ -188,6 +190,10 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     category: str = ""
     user_hash: str = ""
     version: int = MESSAGES_VERSION
+    deal_id: str = ""
+    currency: str = "USD"
+    quantity: float = 1.0
+    test: bool = False
 
 
 # --- codecs ------------------------------------------------------------------------------------
