@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.floors import floor_of
 from actors.opportunity import opportunity_of, permitted, refusal
 from actors.reading import Reading
-from actors.floors import floor_of
 from actors.slots import slots_of
 from models.opportunity import Opportunity, Slot
 from tests.actors.samples import candidate
