@@ -11,17 +11,20 @@ export OPENBLAS_NUM_THREADS ?= 1
 # What `make soak` runs: so many seeds of the simulation, from this one on.
 SEEDS ?= 1000
 FIRST_SEED ?= 1000
+# What `make fuzz` spends on each decoder.
+SECONDS ?= 60
 
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install demo test soak mutants check format bench chaos clean
+.PHONY: help install demo test soak fuzz mutants check format bench chaos clean
 
 help:
 	@echo "make install   make .venv with everything; does nothing when it is up to date"
 	@echo "make demo      install, start a node, play traffic, print decisions and the tree"
 	@echo "make test      install and run all tests (ARGS='-k name' for some)"
 	@echo "make soak      SEEDS=5000 runs of the simulation, all of conformance, long random programs"
+	@echo "make fuzz      SECONDS=60 for each decoder of what strangers send"
 	@echo "make mutants   plant faults in a copy of the runtime; each must be noticed (ARGS=NAME for one)"
 	@echo "make check     formatting, lint, types, layers"
 	@echo "make format    format the code"
@@ -53,6 +56,9 @@ test: install
 soak: install
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST_SEED)
 	@BIDWRIGHT_SOAK=1 $(BIN)/python -m pytest tests/conformance tests/supervision $(ARGS)
+
+fuzz: install
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
 mutants: install
 	@$(BIN)/python -m tests.mutants $(ARGS)
