@@ -19,6 +19,7 @@ from transport.openrtb import (
     gdpr_applies,
     gpp_of,
     gpp_sections_of,
+    sends_gpc,
     us_privacy_of,
 )
 from transport.tcf import permits
@@ -67,7 +68,8 @@ def privacy_of(request: BidRequest, reading: Reading) -> Privacy:
     if regs is None:
         return Privacy(not limited, consent=_consents(tc_string, "", reading), limited=limited)
     gpp = gpp_says(gpp_of(request), gpp_sections_of(request))
-    limited = limited or gpp.opted_out or us_privacy_opts_out(us_privacy_of(request))
+    opted_out = gpp.opted_out or us_privacy_opts_out(us_privacy_of(request))
+    limited = limited or opted_out or sends_gpc(request)
     gdpr = gpp.eu or gdpr_applies(request)
     consent = _consents(tc_string, gpp.tc_string, reading)
     coppa = regs.coppa != 0

@@ -233,7 +233,7 @@ class Opportunity(msgspec.Struct, frozen=True, kw_only=True):
         rewarded: The user gets something for watching.
         exchange: Who asks; ``""`` = unknown.
         gdpr: The request falls under GDPR.
-        consent: There is a consent string (meaningful under GDPR only).
+        consent: The user agreed to what we do (meaningful under GDPR only).
         coppa: The audience is children.
         limit_tracking: The user asked not to be tracked.
         ip: Address as sent, possibly cut off, ``""`` = not sent.

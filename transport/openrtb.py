@@ -138,6 +138,7 @@ __all__ = [
     "gdpr_applies",
     "gpp_of",
     "gpp_sections_of",
+    "sends_gpc",
     "supply_chain_of",
     "us_privacy_of",
     "wants_explanation",
@@ -192,6 +193,12 @@ def gpp_sections_of(request: BidRequest) -> tuple[int, ...]:
     if regs is None:
         return ()
     return regs.gpp_sid or (regs.ext.gpp_sid if regs.ext is not None else ())
+
+
+def sends_gpc(request: BidRequest) -> bool:
+    """Tell whether the browser asks not to be sold (community extension ``regs.ext.gpc``)."""
+    regs = request.regs
+    return regs is not None and regs.ext is not None and regs.ext.gpc not in {"", "0"}
 
 
 def supply_chain_of(request: BidRequest) -> SupplyChain | None:

@@ -184,12 +184,13 @@ class User(Wire, frozen=True, gc=False):
 
 
 class RegsExt(Wire, frozen=True, gc=False):
-    """Where 2.5 kept the privacy signals."""
+    """Where 2.5 kept the privacy signals; ``gpc`` "1" = the browser sends Global Privacy Control."""
 
     gdpr: Int | None = None
     us_privacy: str = ""
     gpp: str = ""
     gpp_sid: tuple[Int, ...] = ()
+    gpc: str = ""
 
 
 class Regs(Wire, frozen=True, gc=False):
