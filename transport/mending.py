@@ -23,9 +23,9 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 GUARDS = frozenset(
     {
         "at", "badv", "bapp", "bcat", "acat", "battr", "bidfloor", "bidfloorcur", "bseat", "btype",
-        "cattax", "coppa", "cur", "deals", "dnt", "durfloors", "gdpr", "gpc", "gpp", "gpp_sid", "lmt",
-        "mincpmpersec", "multiplier", "nodes", "pmp", "private_auction", "qty", "regs", "regs.ext",
-        "secure", "test", "tmax", "us_privacy", "wadomain", "wlang", "wlangb", "wseat",
+        "cattax", "coppa", "cur", "deals", "dnt", "durfloors", "gdpr", "gpc", "gpp", "gpp_sid",
+        "lmt", "mincpmpersec", "multiplier", "nodes", "pmp", "private_auction", "qty", "regs",
+        "regs.ext", "secure", "test", "tmax", "us_privacy", "wadomain", "wlang", "wlangb", "wseat",
     }
 )  # fmt: skip
 

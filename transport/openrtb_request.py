@@ -184,7 +184,7 @@ class User(Wire, frozen=True, gc=False):
 
 
 class RegsExt(Wire, frozen=True, gc=False):
-    """Where 2.5 kept the privacy signals; ``gpc`` "1" = the browser sends Global Privacy Control."""
+    """Where 2.5 kept the privacy signals; ``gpc`` "1" = Global Privacy Control."""
 
     gdpr: Int | None = None
     us_privacy: str = ""
