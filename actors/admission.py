@@ -105,6 +105,8 @@ def turn_away(body: bytes) -> Refused:
     except UNREADABLE as error:
         why = MalformedRequestError(f"not {form.value}: {error}")
         return Refused(reasons.MALFORMED, refusal(why, form))
+    if isinstance(request_id, int):  # tolerated, and answered as ``transport.mending`` would
+        request_id = str(request_id)
     name = request_id if isinstance(request_id, str) else ""
     return _no_bid(name, form, reasons.OVERLOADED)
 

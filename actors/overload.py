@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LEAST: Final = 16
 """In hand there may always be so many: the sick must see some work to be found well."""
 FIRST: Final = 64
-TARGET_SHARE: Final = 0.5
+TARGET_SHARE: Final = 0.3
 """An answer that used more of its time than this is slow."""
 SLOW_SHARE: Final = 0.1
 """With more slow answers than this there is too much in hand."""

@@ -9,16 +9,21 @@ latency counts from the moment a request was due. Of the answers
 * *in time* those accepted that were decided and were back within the request's ``tmax``,
 * *goodput* the last ones a second.
 
-Every request has an id of its own, and an answer with another id is counted as wrong.
+Every request has an id of its own, and an answer with another id is counted as wrong. The client
+speaks nng's protocol by itself, many frames in one system call: it shares the machine with the
+node, and what it takes is not there for decisions.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import select
+import socket
+import struct
 import sys
 import time
 from dataclasses import dataclass, field
@@ -35,14 +40,80 @@ from cli.play.summary import percentile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from transport.frames import ClientLink
-
 FACTORS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 PATIENCE_S = 5.0
 """A request without an answer for so long after the last one came stays unanswered."""
 REST_S = 0.5
+FIRST_NUMBER = 1_000_000
+"""Requests of the ladder have numbers above those that the capacity was measured with."""
 _REFUSED = (b'"reason":"overloaded"', b'"reason":"insufficient_time"')
 _GIVEN_UP = b'"reason":"out_of_time"'
+
+
+class Wire:
+    """Connections to nng REP sockets, each with many requests under way.
+
+    Args:
+        urls: ``tcp://HOST:PORT``; connections take turns.
+        connections: How many in all.
+    """
+
+    HELLO = b"\0SP\0\0\x30\0\0"  # of a REQ socket, the peer's is REP's
+    FRAME = struct.Struct(">QI")  # length of what follows, number of the request
+    REQUEST = 0x8000_0000
+
+    def __init__(self, urls: Sequence[str], connections: int) -> None:
+        self._out: list[bytearray] = []
+        self._in: list[bytearray] = []
+        self._turn = 0
+        self.sockets: list[socket.socket] = []
+        for index in range(connections):
+            host, _, port = urls[index % len(urls)].removeprefix("tcp://").rpartition(":")
+            line = socket.create_connection((host, int(port)), PATIENCE_S)
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            line.sendall(self.HELLO)
+            if len(line.recv(len(self.HELLO), socket.MSG_WAITALL)) != len(self.HELLO):
+                raise ConnectionError(f"{urls[index % len(urls)]} does not speak nng's protocol")
+            line.setblocking(False)
+            self.sockets.append(line)
+            self._out.append(bytearray())
+            self._in.append(bytearray())
+
+    def send(self, number: int, body: bytes) -> None:
+        """Put a request into the line whose turn it is."""
+        self._turn = (self._turn + 1) % len(self._out)
+        self._out[self._turn] += self.FRAME.pack(len(body) + 4, number | self.REQUEST) + body
+
+    def exchange(self, wait_s: float) -> list[tuple[int, bytes]]:
+        """Send what the peers take and return what they have sent, after ``wait_s`` at most."""
+        for line, out in zip(self.sockets, self._out, strict=True):
+            if out:
+                with contextlib.suppress(BlockingIOError):
+                    del out[: line.send(out)]
+        blocked = [line for line, out in zip(self.sockets, self._out, strict=True) if out]
+        readable = select.select(self.sockets, blocked, (), wait_s)[0]
+        answers: list[tuple[int, bytes]] = []
+        for line, taken in zip(self.sockets, self._in, strict=True):
+            if line in readable:
+                taken.extend(line.recv(1 << 20))
+                self._split(taken, answers)
+        return answers
+
+    def _split(self, taken: bytearray, answers: list[tuple[int, bytes]]) -> None:
+        at, header = 0, self.FRAME.size
+        while at + header <= len(taken):
+            length, number = self.FRAME.unpack_from(taken, at)
+            end = at + 8 + length
+            if end > len(taken):
+                break
+            answers.append((number ^ self.REQUEST, bytes(taken[at + header : end])))
+            at = end
+        del taken[:at]
+
+    def close(self) -> None:
+        """Close all lines."""
+        for line in self.sockets:
+            line.close()
 
 
 @dataclass(slots=True)
@@ -112,20 +183,19 @@ def milliseconds(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
 
 
-def offer(link: ClientLink, traffic: Traffic, load: Load, first: int) -> int:
+def offer(wire: Wire, traffic: Traffic, load: Load, first: int) -> int:
     """Send requests at the load's rate for its time, and hear what becomes of them.
 
     Args:
-        link: To the node.
+        wire: To the node.
         traffic: The requests.
         load: Its ``factor``, ``rate`` and ``seconds`` say what to do; the rest is filled in.
-        first: Number of the first request; also its name on the link.
+        first: Number of the request before the first.
 
     Returns:
-        The number after the last request's.
+        The number of the last request.
     """
     clock = time.perf_counter
-    descriptor = [link.fileno()]
     due_s: dict[int, float] = {}
     sent, total = 0, int(load.rate * load.seconds)
     begun_s = last_s = clock()
@@ -135,37 +205,44 @@ def offer(link: ClientLink, traffic: Traffic, load: Load, first: int) -> int:
             body = traffic.next()
             sent += 1
             due_s[first + sent] = at_s
-            link.send(first + sent, body)
+            wire.send(first + sent, body)
             if not sent % BURST:
                 break  # answers must not wait for the end of a long queue
         pause_s = begun_s + sent / load.rate - clock() if sent < total else PATIENCE_S
-        if not select.select(descriptor, (), (), max(0.0, pause_s))[0]:
-            continue
-        last_s = clock()
-        for number, body in link.drain(BURST):
+        answers = wire.exchange(max(0.0, pause_s))
+        if answers:
+            last_s = clock()
+        for number, body in answers:
             load.note(number, 1000 * (last_s - due_s.pop(number)), body)
     load.offered = sent
     return first + sent
 
 
-def ladder(
-    link: ClientLink, options: argparse.Namespace, capacity: float | None
-) -> tuple[float, list[Load]]:
-    """Measure the capacity, unless it is given, then offer shares of it, one after the other."""
-    traffic = Traffic(options.seed)
-    closed_loop(link, traffic, options.seconds / 2, options.window)
-    if capacity is None:
-        capacity = closed_loop(link, traffic, options.seconds, options.window).rate
+def capacity_of(urls: Sequence[str], options: argparse.Namespace) -> float:
+    """Return how many requests a second are answered to one who keeps some in flight."""
+    links = lanes.dial(urls[:1])
+    for url in urls[1:]:
+        links[0].dial(url)  # one client, all bidders: nng spreads the load
+    try:
+        traffic = Traffic(options.seed)
+        closed_loop(links[0], traffic, options.seconds / 2, options.window)
+        return closed_loop(links[0], traffic, options.seconds, options.window).rate
+    finally:
+        lanes.close(links)
+
+
+def ladder(wire: Wire, options: argparse.Namespace, capacity: float) -> list[Load]:
+    """Offer shares of the capacity, one after the other."""
     loads = []
     traffic = Traffic(options.seed)
-    traffic.skip(1_000_000)
-    number = 1_000_000
+    number = FIRST_NUMBER
+    traffic.skip(number)
     for factor in options.factors:
         load = Load(factor, factor * capacity, seconds=options.seconds)
-        number = offer(link, traffic, load, number)
+        number = offer(wire, traffic, load, number)
         loads.append(load)
         select.select((), (), (), REST_S)
-    return capacity, loads
+    return loads
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -176,17 +253,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "seconds": options.seconds,
         "tmax_ms": TMAX_MS,
     }
-    capacity = None
+    capacity = 0.0
     for name in ("on", "off"):
         shed = f"overload.shed={str(name == 'on').lower()}"
         with own_node(options.bidders, settings=(shed,)) as node:
-            links = lanes.dial(node.gateway_urls[:1])
-            for url in node.gateway_urls[1:]:
-                links[0].dial(url)  # one client, all bidders: nng spreads the load
+            measured = capacity_of(node.gateway_urls, options)
+            capacity = capacity or measured
+            wire = Wire(node.gateway_urls, options.connections)
             try:
-                capacity, loads = ladder(links[0], options, capacity)
+                loads = ladder(wire, options, capacity)
             finally:
-                lanes.close(links)
+                wire.close()
         found["capacity_per_s"] = round(capacity)
         found[f"shedding_{name}"] = [load.row() for load in loads]
     return found
@@ -240,6 +317,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0, help="of one measurement")
     parser.add_argument("--window", type=int, default=48, help="in flight, for the capacity")
+    parser.add_argument("--connections", type=int, default=4, help="of the open loop")
     parser.add_argument("--bidders", type=int, default=1)
     parser.add_argument("--factors", type=float, nargs="+", default=FACTORS, help="of the capacity")
     parser.add_argument("--seed", type=int, default=1, help="of the sample world")
