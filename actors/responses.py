@@ -107,7 +107,7 @@ def bid_of(form: NoticeForm, opportunity: Opportunity, bid: DecidedBid, token: s
         cat=cat,
         cattax=cattax,
         attr=creative.attributes,
-        apis=creative.apis,
+        apis=tuple([api for api in creative.apis if api in slot.apis]) if creative.apis else (),
         protocol=template.protocol,
         dealid="" if deal is None else deal.id,
         w=creative.w or slot.w,

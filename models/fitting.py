@@ -10,9 +10,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from config.creatives import addresses
-from models.mimes import accepts
+from models.mimes import accepts, named
 from models.native_fill import fill
 
 if TYPE_CHECKING:
@@ -152,9 +153,12 @@ def ready_made_protocol(adm: str) -> int:
 
 
 def files_for(creative: Creative, slot: Slot) -> tuple[MediaFile, ...]:
-    """Return the files of an ad that a placement takes, best first."""
+    """Return the files of an ad that a placement takes, best first.
+
+    Their types have the names that the placement gives them: players compare letter by letter.
+    """
     return tuple(
-        file
+        replace(file, mime=named(slot.mimes, file.mime))
         for file in creative.media
         if accepts(slot.mimes, (file.mime,))
         and (

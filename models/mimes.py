@@ -24,8 +24,23 @@ def accepts(wanted: tuple[str, ...], offered: tuple[str, ...]) -> bool:
     return not wanted or not known(wanted).isdisjoint(known(offered))
 
 
+def as_asked(mime: str, wanted: tuple[str, ...]) -> str:
+    """Return a content type under the name that the placement gave it: players compare texts."""
+    return next((each for each in wanted if _proper(each) == _proper(mime)), mime)
+
+
+def named(wanted: tuple[str, ...], mime: str) -> str:
+    """Return a content type under the name by which it is wanted."""
+    proper = known((mime,))
+    return next((name for name in wanted if known((name,)) == proper), mime)
+
+
 @lru_cache(maxsize=4096)
 def known(mimes: tuple[str, ...]) -> frozenset[str]:
     """Return content types under their proper names; lists repeat, so the answer is kept."""
-    lowered = (mime.strip().lower() for mime in mimes)
-    return frozenset(_ALIASES.get(mime, mime) for mime in lowered)
+    return frozenset(map(_proper, mimes))
+
+
+def _proper(mime: str) -> str:
+    lowered = mime.strip().lower()
+    return _ALIASES.get(lowered, lowered)

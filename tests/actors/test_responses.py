@@ -26,7 +26,7 @@ BANNER = Creative(
     landing_url="https://shop.example/",
     image_url="https://cdn.example/b.png",
     attributes=(3,),
-    apis=(5,),
+    apis=(5, 6),
     language="de",
 )
 VIDEO = Creative(
@@ -53,7 +53,7 @@ CAMPAIGN = Campaign(
     value_per_conversion_micros=1,
     creatives=(BANNER, VIDEO),
 )
-SLOTS = {"banner": Slot("banner", 300, 250), "video": Slot("video", protocols=(2, 3))}
+SLOTS = {"banner": Slot("banner", 300, 250, apis=(3, 5)), "video": Slot("video", protocols=(2, 3))}
 
 
 def bid(creative: Creative = BANNER, micros: int = 2_000, **changes: Any) -> Any:

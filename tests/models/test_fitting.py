@@ -152,6 +152,11 @@ def test_files_are_those_whose_type_and_bitrate_are_taken_best_first() -> None:
     assert files_for(video(), Slot("video", mimes=("video/webm",))) == (LARGE,)
 
 
+def test_a_file_has_its_type_under_the_name_that_the_placement_gives_it() -> None:
+    (file,) = files_for(AUDIO, Slot("audio", mimes=("audio/ogg", "audio/mp3")))
+    assert file.mime == "audio/mp3"
+
+
 def test_the_protocol_is_the_newest_that_is_accepted() -> None:
     assert protocol_for(video(), Slot("video")) == VAST_4_2
     assert protocol_for(video(), Slot("video", protocols=(1, 2, 5))) == VAST_2

@@ -12,6 +12,8 @@ from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 VOID: Final = {"img", "br", "hr", "input", "meta", "link", "source", "wbr", "area", "base", "col"}
+DAAST: Final = 9
+"""AdCOM's number of DAAST 1.0 among the protocols."""
 INSECURE: Final = re.compile(r"http://(?!127\.|localhost|\[::1\]|www\.w3\.org/)[^\s\"'<>\]]*")
 """A plain address. Loopback is trustworthy by W3C's Secure Contexts; namespaces load nothing."""
 
@@ -78,7 +80,8 @@ def vast_faults(markup: str, medium: dict[str, Any], dur: int) -> list[str]:
         root = ET.fromstring(markup)
     except ET.ParseError as error:
         return [f"VAST is no XML: {error}"]
-    if root.tag != "VAST" or not root.get("version"):
+    roots = {"VAST", "DAAST"} if DAAST in (medium.get("protocols") or ()) else {"VAST"}
+    if root.tag not in roots or not root.get("version"):
         return [f"the root is {root.tag}, version {root.get('version')}"]
     inline = root.find("Ad/InLine")
     if inline is None:
@@ -163,8 +166,9 @@ def _too_long(number: Any, text: str | None, longest: int | None) -> list[str]:
 
 def _image_faults(number: Any, asked: dict[str, Any], said: dict[str, Any]) -> list[str]:
     faults = [] if said.get("url") else [f"asset {number} has no address"]
+    scaled = asked.get("wmin") or asked.get("hmin")  # a size beside them is only a wish
     for side in ("w", "h"):
-        exact, least = asked.get(side), asked.get(f"{side}min")
+        exact, least = None if scaled else asked.get(side), asked.get(f"{side}min")
         got = said.get(side) or 0
         if (exact and got != exact) or (not exact and least and got < least):
             faults.append(f"asset {number}: {side} {got} for {exact or least}")
