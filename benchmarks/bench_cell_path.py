@@ -30,7 +30,7 @@ import msgspec
 import numpy as np
 
 from actors.admission import DoorRules, admit
-from actors.bidder_tree import World, bidder_specs
+from actors.bidder_tree import bidder_specs
 from actors.eligible import EligibleAds
 from actors.ledger.wallet import Wallet, WalletTerms
 from actors.messages import BudgetView, Price
@@ -38,6 +38,7 @@ from actors.opportunity import opportunity_of
 from actors.pricing import load_pricing
 from actors.reading import Reading
 from actors.responses import NoticeForm, bid_of, response_of
+from actors.world import World
 from config.campaigns import load_campaigns
 from config.paths import NodePaths
 from config.settings import Settings
@@ -202,7 +203,9 @@ def stages(requests: Sequence[dict[str, Any]]) -> dict[str, float]:
     decided = [(each, found) for each, found in decided if found]
     took = {
         "decode and admit": best_us(lambda body: admit(rules, body, 0), bodies),
-        "map to opportunity": best_us(lambda pair: opportunity_of(*pair, 1.8e9, READING), pairs),
+        "map to opportunity": best_us(
+            lambda pair: opportunity_of(pair[0], pair[1], 1.8e9, READING), pairs
+        ),
         "eligible ads, remembered": best_us(
             lambda case: ads.find(case[0][0], case[0][1], case[1], 1.8e9),
             list(zip(pairs, opportunities, strict=True)),
