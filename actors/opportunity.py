@@ -19,11 +19,9 @@ from models.opportunity import DealTerms, Opportunity, category_indexes, device_
 from transport.openrtb import SECOND_PRICE, Device, Dooh, Geo, exchange_of, supply_chain_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
     from actors.privacy import Privacy
     from actors.reading import Reading
-    from models.eligibility import Candidate
     from models.opportunity import Slot
     from transport.openrtb import App, BidRequest, Deal, Imp, Site, User
 
@@ -55,7 +53,7 @@ def refusal(request: BidRequest, opportunity: Opportunity, reading: Reading) -> 
 
     Returns:
         ``currency`` (no currency that is taken has a rate), ``floor_currency`` (no way to fill
-        the impression has a floor in one that has), ``seat``, ``no_secure_markup`` (our
+        the impression has a floor in one that has), ``no_secure_markup`` (our
         trackers have no TLS, and the placement wants it), ``incomplete_schain``,
         ``blocked_seller`` or ``no_consent_no_bid``.
     """
@@ -63,8 +61,6 @@ def refusal(request: BidRequest, opportunity: Opportunity, reading: Reading) -> 
         return "currency"
     if not opportunity.slots:
         return "floor_currency"
-    if SEAT in opportunity.blocked_seats or SEAT not in (opportunity.seats or (SEAT,)):
-        return "seat"
     if opportunity.secure and reading.insecure_trackers:
         return "no_secure_markup"
     chain = supply_chain_of(request)
@@ -73,22 +69,6 @@ def refusal(request: BidRequest, opportunity: Opportunity, reading: Reading) -> 
         if complaint is not None:
             return complaint
     return "no_consent_no_bid" if reading.needs_consent and not opportunity.personal else None
-
-
-def permitted(request: BidRequest, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-    """Leave out the ads that the request's list of allowed categories (``acat``) does not name."""
-    allowed = request.acat
-    if not allowed:
-        return candidates
-    return [
-        candidate
-        for candidate in candidates
-        if any(_is_within(code, allowed) for code in candidate.campaign.categories)
-    ]
-
-
-def _is_within(code: str, allowed: Iterable[str]) -> bool:
-    return any(code == listed or code.startswith(f"{listed}-") for listed in allowed)
 
 
 def opportunity_of(

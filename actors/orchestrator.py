@@ -120,12 +120,9 @@ class Orchestrator(LightActor):
             job.request, job.imp, job.unix_s, kit.reading, job.deal, job.exchange
         )
         why = refusal(job.request, opportunity, kit.reading)
-        if why is None:
-            eligible = kit.ads.find(job.request, job.imp, opportunity, job.unix_s)
-        else:
-            eligible = Eligible((), (), why)
+        found = kit.ads.find(opportunity, job.unix_s) if why is None else Eligible((), (), why)
         self._decision = Decision(
-            kit.rules, opportunity, eligible, job.key, job.arrived_s, job.deadline_s
+            kit.rules, opportunity, found, job.key, job.arrived_s, job.deadline_s
         )
         self._decision.begin(now_s)
         self._go_on(now_s)

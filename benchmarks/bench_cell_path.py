@@ -207,7 +207,7 @@ def stages(requests: Sequence[dict[str, Any]]) -> dict[str, float]:
             lambda pair: opportunity_of(pair[0], pair[1], 1.8e9, READING), pairs
         ),
         "eligible ads, remembered": best_us(
-            lambda case: ads.find(case[0][0], case[0][1], case[1], 1.8e9),
+            lambda case: ads.find(case[1], 1.8e9),
             list(zip(pairs, opportunities, strict=True)),
         ),
     }

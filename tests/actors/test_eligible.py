@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.eligible import EligibleAds
-from actors.opportunity import opportunity_of, permitted
+from actors.opportunity import opportunity_of
 from actors.reading import Reading
 from config.campaigns import Campaign, Creative, Targeting, load_campaigns
 from models.eligibility import CampaignIndex
@@ -104,8 +104,8 @@ def test_the_remembered_answer_is_the_one_that_the_rules_give(traffic: list[Any]
         request = parse(facts)
         imp, unix_s = request.imp[0], NOON + facts["wait_s"]
         opportunity = opportunity_of(request, imp, unix_s, Reading())
-        found = ads.find(request, imp, opportunity, unix_s)
-        expected = list(permitted(request, index.candidates(opportunity, unix_s)))
+        found = ads.find(opportunity, unix_s)
+        expected = index.candidates(opportunity, unix_s)
         assert list(found.ads) == expected
         assert set(found.campaign_ids) == {each.campaign.id for each in expected}
         assert bool(found.why_none) == (not expected)
@@ -121,6 +121,6 @@ def test_the_sample_worlds_traffic_is_mostly_remembered() -> None:
         request = decode_request(json.dumps(next(requests)).encode())[0]
         for imp in request.imp:
             opportunity = opportunity_of(request, imp, NOON, Reading())
-            found = ads.find(request, imp, opportunity, NOON)
+            found = ads.find(opportunity, NOON)
             assert list(found.ads) == index.candidates(opportunity, NOON)
     assert len(ads._known) < 1_600

@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.floors import floor_of
-from actors.opportunity import opportunity_of, permitted, refusal
+from actors.opportunity import opportunity_of, refusal
 from actors.reading import Reading
 from actors.slots import slots_of
 from models.opportunity import Opportunity, Slot
-from tests.actors.samples import candidate
 from tests.transport.consents import tc_string
 from transport.codec import decode_request
 
@@ -151,9 +150,6 @@ def test_blocked_attributes_of_all_media_count_together() -> None:
         ({"cur": ["EUR"]}, "currency"),
         ({"imp": imp(bidfloor=1.0, bidfloorcur="EUR")}, "floor_currency"),
         ({"imp": imp(bidfloor=0.0, bidfloorcur="EUR")}, None),
-        ({"wseat": ["other"]}, "seat"),
-        ({"bseat": ["bidwright"]}, "seat"),
-        ({"wseat": ["bidwright", "other"]}, None),
     ],
 )
 def test_what_we_cannot_bid_on_at_all_is_refused_with_its_code(
@@ -162,13 +158,6 @@ def test_what_we_cannot_bid_on_at_all_is_refused_with_its_code(
     request = parse(**changes)
     assert refusal(request, read(**changes), HELD) == code
 
-
-def test_an_allow_list_of_categories_admits_only_what_is_on_it() -> None:
-    shoes = candidate("shoes", categories=("IAB18-3",))
-    cars = candidate("cars", categories=("IAB2",))
-    assert permitted(parse(), [shoes, cars]) == [shoes, cars]
-    assert permitted(parse(acat=["IAB18"]), [shoes, cars]) == [shoes]
-    assert permitted(parse(acat=["IAB1"]), [shoes, cars]) == []
 
 
 @given(st.floats(0.0, 1e6, allow_nan=False))

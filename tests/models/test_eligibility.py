@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from config.campaigns import Targeting, load_campaigns
-from models.eligibility import CampaignIndex, is_blocked_domain, may_use_personal_data
-from models.opportunity import Opportunity, Slot
+from config.creatives import NativeParts
+from models.eligibility import CampaignIndex, is_blocked_domain
+from models.opportunity import DealTerms, NativeAsset, NativeForm, Slot
 from tests.models.helpers import MPU, campaign, creative, opportunity, video
 
+NATIVE = Slot("native", native=NativeForm((NativeAsset(1, "title", required=True),)))
 IN_2026 = datetime(2026, 1, 1, tzinfo=UTC)
 
 #: (campaign facts, opportunity facts, the reason why nothing is left)
@@ -37,8 +37,74 @@ REFUSALS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         "blocked_attribute",
     ),
     ({"creatives": (creative(adm="http://a"),)}, {"secure": True}, "no_secure_markup"),
-    ({"needs_consent": True}, {"gdpr": True}, "no_consent"),
-    ({"needs_consent": True}, {"limit_tracking": True}, "no_consent"),
+    ({"needs_consent": True}, {"personal": False}, "no_consent"),
+    ({"targeting": Targeting(exchanges=("adx",))}, {"exchange": "pub"}, "exchange"),
+    ({"targeting": Targeting(exchanges=("adx",))}, {}, "exchange"),
+    ({"creatives": (creative(refused_by=("adx",)),)}, {"exchange": "adx"}, "not_approved"),
+    ({"targeting": Targeting(regions=("USA-CA",))}, {"country": "USA", "region": "NY"}, "region"),
+    ({"targeting": Targeting(regions=("USA-CA",))}, {"country": "AUS", "region": "CA"}, "region"),
+    ({"targeting": Targeting(cities=("DEU-berlin",))}, {"country": "DEU", "city": "bonn"}, "city"),
+    ({"targeting": Targeting(languages=("de",))}, {"language": "en"}, "language"),
+    ({"targeting": Targeting(languages=("de",))}, {}, "language"),
+    ({"targeting": Targeting(days=(6,))}, {"day": 0}, "day"),
+    ({"targeting": Targeting(domains=("a.example",))}, {"domain": "aa.example"}, "domain"),
+    ({"targeting": Targeting(blocked_domains=("b.example",))}, {"domain": "x.b.example"}, "domain"),
+    ({"targeting": Targeting(bundles=("com.a",))}, {"bundle": "com.a.b"}, "bundle"),
+    ({"targeting": Targeting(bundles=("com.a",))}, {"domain": "com.a"}, "bundle"),
+    ({"targeting": Targeting(domains=("com.a",))}, {"bundle": "com.a"}, "domain"),
+    ({"targeting": Targeting(blocked_bundles=("com.a",))}, {"bundle": "com.a"}, "bundle"),
+    (
+        {"targeting": Targeting(blocked_categories=("IAB25",))},
+        {"content": frozenset({(1, "IAB25"), (1, "IAB25-3")})},
+        "content_category",
+    ),
+    (
+        {"targeting": Targeting(categories_in={6: ("12",)})},
+        {"content": frozenset({(7, "12")})},
+        "content_category",
+    ),
+    ({"targeting": Targeting(segments=("dmp:1",))}, {"segments": frozenset({"2"})}, "segment"),
+    ({"targeting": Targeting(blocked_segments=("2",))}, {"segments": frozenset({"2"})}, "segment"),
+    ({"deals": ("d1",)}, {"deal": DealTerms("d2")}, "deal"),
+    ({}, {"deal": DealTerms("d2")}, "deal"),
+    ({"deals": ("d1",), "open_auction": False}, {}, "not_in_open_auction"),
+    ({"open_auction": False}, {}, "not_in_open_auction"),
+    ({"seat": "s1"}, {"seats": frozenset({"s2"})}, "seat"),
+    ({"seat": "s1"}, {"blocked_seats": frozenset({"s1"})}, "seat"),
+    ({"deals": ("d",)}, {"deal": DealTerms("d", seats=frozenset({"s2"}))}, "seat"),
+    (
+        {"deals": ("d",)},
+        {"deal": DealTerms("d", advertisers=frozenset({"b.example"}))},
+        "advertiser_not_in_deal",
+    ),
+    ({}, {"allowed_categories": frozenset({"IAB8-6"})}, "category_not_allowed"),
+    ({}, {"allowed_categories": frozenset()}, "category_not_allowed"),
+    ({}, {"blocked_categories": frozenset({"1"}), "category_taxonomy": 8}, "category_unknown"),
+    ({}, {"allowed_categories": frozenset({"1"}), "category_taxonomy": 8}, "category_unknown"),
+    ({"categories": ()}, {"blocked_categories": frozenset({"IAB1"})}, "category_unknown"),
+    (
+        {"categories_in": {8: ("1006", "1002")}},
+        {"blocked_categories": frozenset({"1002"}), "category_taxonomy": 8},
+        "blocked_category",
+    ),
+    (
+        {"creatives": (creative(landing_url="https://buy.b.example/x"),)},
+        {"blocked_advertisers": frozenset({"b.example"})},
+        "blocked_advertiser",
+    ),
+    ({"advertised_bundle": "com.Shop"}, {"blocked_apps": frozenset({"com.shop"})}, "blocked_app"),
+    (
+        {"creatives": (creative(attributes=(3,)),)},
+        {"slots": (Slot("banner", 300, 250, blocked_attributes=frozenset({3})),)},
+        "blocked_attribute",
+    ),
+    (
+        {"creatives": (creative(language="de"),)},
+        {"allowed_languages": frozenset({"en"})},
+        "language_not_allowed",
+    ),
+    ({"creatives": (video(),)}, {"slots": (Slot("video", max_s=14),)}, "duration"),
+    ({"creatives": (video(),)}, {"slots": (Slot("video", linearity=2),)}, "media_not_accepted"),
     ({"sensitive": True}, {"coppa": True}, "children"),
 ]
 
@@ -81,7 +147,8 @@ def test_video_needs_an_accepted_type_and_duration(slot: Slot, *, fits: bool) ->
     asked = opportunity(slots=(slot,))
     assert bool(index.candidates(asked)) is fits
     if not fits:
-        assert index.why_none(asked) in {"media_not_accepted", "no_creative_of_size"}
+        whys = {"media_not_accepted", "duration", "no_creative_of_size"}
+        assert index.why_none(asked) in whys
 
 
 def test_the_reason_is_that_of_the_ad_which_came_furthest() -> None:
@@ -92,8 +159,9 @@ def test_the_reason_is_that_of_the_ad_which_came_furthest() -> None:
 
 
 def test_a_creative_that_fits_two_slots_is_one_candidate() -> None:
-    slots = (Slot("native"), Slot("native"), MPU)
-    native = creative(id="n1", format="native", w=0, h=0)
+    slots = (NATIVE, NATIVE, MPU)
+    parts = NativeParts(titles=("t",))
+    native = creative(id="n1", format="native", w=0, h=0, adm="", native=parts)
     found = CampaignIndex([campaign(native, creative())]).candidates(opportunity(slots=slots))
     assert [one.creative.id for one in found] == ["n1", "k1"]
 
@@ -121,60 +189,75 @@ def test_a_block_of_a_domain_covers_its_subdomains(domain: str, *, blocked: bool
     assert is_blocked_domain(domain, frozenset({"a.com"})) is blocked
 
 
-@pytest.mark.parametrize(
-    ("facts", "allowed"),
-    [
-        ({}, True),
-        ({"gdpr": True}, False),
-        ({"gdpr": True, "consent": True}, True),
-        ({"coppa": True, "consent": True}, False),
-        ({"limit_tracking": True, "consent": True}, False),
-    ],
-)
-def test_personal_data_needs_a_right_to_it(facts: dict[str, bool], *, allowed: bool) -> None:
-    assert may_use_personal_data(opportunity(**facts)) is allowed
-
-
 def test_samples_have_something_for_every_format() -> None:
     index = CampaignIndex(load_campaigns())
-    for slot in (MPU, Slot("video", max_s=30), Slot("native"), Slot("audio", max_s=60)):
+    for slot in (MPU, Slot("video", max_s=30), NATIVE, Slot("audio", max_s=60)):
         asked = opportunity(slots=(slot,), country="USA", device_kind="phone")
         assert len(index.candidates(asked)) >= 2
 
 
-def asked_in_many_ways() -> st.SearchStrategy[Opportunity]:
-    return st.builds(
-        opportunity,
-        slots=st.sampled_from([(MPU,), (Slot("video"),), (MPU, Slot("video", max_s=14))]),
-        country=st.sampled_from(["USA", "FRA"]),
-        device_kind=st.sampled_from(["phone", "tv"]),
-        os=st.sampled_from(["ios", "android"]),
-        language=st.sampled_from(["de", "en", ""]),
-        hour=st.integers(0, 2),
-        categories=st.sampled_from([(), (0,), (1, 0)]),
-        blocked_categories=st.sampled_from([frozenset(), frozenset({"IAB8"})]),
-        blocked_advertisers=st.sampled_from([frozenset(), frozenset({"a.example"})]),
-        blocked_attributes=st.sampled_from([frozenset(), frozenset({3})]),
-        **{
-            name: st.booleans()
-            for name in ("secure", "gdpr", "consent", "coppa", "limit_tracking", "private")
+#: (campaign facts, opportunity facts) that go together
+MEETINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"targeting": Targeting(domains=("A.example",))}, {"domain": "shop.a.example"}),
+    ({"targeting": Targeting(domains=("b.example",), bundles=("com.a",))}, {"bundle": "com.a"}),
+    (
+        {"targeting": Targeting(domains=("b.example",), bundles=("com.a",))},
+        {"domain": "b.example"},
+    ),
+    ({"targeting": Targeting(blocked_domains=("b.example",))}, {"bundle": "b.example"}),
+    ({"targeting": Targeting(categories=("IAB9",))}, {"content": frozenset({(1, "IAB9")})}),
+    ({"targeting": Targeting(categories_in={6: ("1",)})}, {"content": frozenset({(6, "1")})}),
+    ({"targeting": Targeting(segments=("a", "b"))}, {"segments": frozenset({"b", "c"})}),
+    ({"creatives": (creative(language="de"),)}, {"language": ""}),
+    ({"creatives": (creative(language=""),)}, {"allowed_languages": frozenset({"en"})}),
+    ({"deals": ("d1",), "open_auction": False}, {"deal": DealTerms("d1"), "private": False}),
+    ({"deals": ("d1",)}, {}),
+    (
+        {"deals": ("d",), "seat": "s"},
+        {
+            "deal": DealTerms("d", seats=frozenset({"s"}), advertisers=frozenset({"a.example"})),
+            "seats": frozenset({"s", "t"}),
+            "blocked_seats": frozenset({"t"}),
         },
-    )
-
-
-DEMANDING = [
-    campaign(creative(id="a", language="de"), id="1", targeting=Targeting(hours=(1,))),
-    campaign(creative(id="b", attributes=(3,)), id="2", categories=("IAB1",)),
-    campaign(creative(id="c", adm="http://x"), id="3", targeting=Targeting(categories=("IAB1",))),
-    campaign(video(id="d"), id="4", needs_consent=True, targeting=Targeting(os=("ios",))),
-    campaign(creative(id="e"), id="5", sensitive=True, targeting=Targeting(countries=("USA",))),
+    ),
+    ({}, {"allowed_categories": frozenset({"IAB8"})}),
+    ({"categories": ("IAB8",)}, {"blocked_categories": frozenset({"IAB8-5"})}),
+    (
+        {"categories_in": {8: ("1006",)}},
+        {"blocked_categories": frozenset({"1007"}), "category_taxonomy": 8},
+    ),
+    ({"categories": ()}, {"category_taxonomy": 8}),
+    ({"creatives": (creative(refused_by=("adx",)),)}, {"exchange": "other"}),
+    ({"creatives": (creative(refused_by=("adx",)),)}, {}),
+    ({"sensitive": True, "needs_consent": True}, {}),
+    ({"creatives": (creative(attributes=(3,)),)}, {"blocked_attributes": frozenset({4})}),
 ]
-REMEMBERING = CampaignIndex(DEMANDING)
 
 
-@given(asked=asked_in_many_ways())
-def test_a_remembered_answer_is_what_a_fresh_index_would_say(asked: Opportunity) -> None:
-    first, again = REMEMBERING.candidates(asked), REMEMBERING.candidates(asked)
-    assert first == again == CampaignIndex(DEMANDING).candidates(asked)
-    first.clear()
-    assert REMEMBERING.candidates(asked) == again
+@pytest.mark.parametrize(("facts", "request_facts"), MEETINGS)
+def test_what_meets_the_rules_is_let_in(
+    facts: dict[str, Any], request_facts: dict[str, Any]
+) -> None:
+    index = CampaignIndex([campaign(**facts)])
+    assert len(index.candidates(opportunity(**request_facts))) == 1
+    assert index.why(opportunity(**request_facts)) == {}
+
+
+def test_every_refused_campaign_has_a_reason_and_no_other() -> None:
+    asleep, big = creative(id="k2"), creative(id="k3", w=728, h=90)
+    several = campaign(big, creative(id="k4", language="fr"), id="several")
+    abroad = campaign(creative(id="k5"), id="abroad", targeting=Targeting(countries=("USA",)))
+    index = CampaignIndex([campaign(), campaign(asleep, id="off", active=False), several, abroad])
+    assert index.why(opportunity(country="DEU", language="de")) == {
+        "off": "no_active_campaign",
+        "several": "language",
+        "abroad": "country",
+    }
+    private = index.why(opportunity(private=True))
+    assert set(private.values()) == {"private_auction"}
+    assert len(private) == 4
+
+
+def test_only_deals_of_active_campaigns_are_held() -> None:
+    off = campaign(creative(id="k2"), id="c2", deals=("d3",), active=False)
+    assert CampaignIndex([campaign(deals=("d1", "d2")), off]).held_deals() == {"d1", "d2"}
