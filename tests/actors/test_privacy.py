@@ -18,6 +18,7 @@ from actors.reading import Reading
 from actors.records import user_hash
 from tests.actors.nodes import SECRET, Node, bids_of
 from tests.transport.consents import gpp_string, tc_string, us_section
+from tests.transport.test_corpus import CORPUS, lines_of
 from transport import logs
 from transport.codec import decode_request
 from transport.memory import MemoryClient, MemoryPublisher, MemoryServer
@@ -244,6 +245,38 @@ def test_with_leave_all_of_it_can_be_used() -> None:
         f"p:{PLANTED['segment']}",
         f"P:{PLANTED['segment']}",
     }
+
+
+def is_plainly_denied(request: dict[str, Any]) -> bool:
+    """Whether a request says in so many words that its user may not be known."""
+    regs, device = request.get("regs") or {}, request.get("device") or {}
+    ext = regs.get("ext") or {}
+    return (
+        regs.get("coppa") == 1
+        or 1 in (device.get("lmt"), device.get("dnt"), regs.get("gdpr"), ext.get("gdpr"))
+        or "Y" in (regs.get("us_privacy") or ext.get("us_privacy") or "")[2:3]
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the OpenRTB corpus is not beside the project")
+def test_no_real_request_gives_away_a_user_who_may_not_be_known() -> None:
+    denied = 0
+    for line in lines_of("requests"):
+        request = line["request"]
+        if not is_plainly_denied(request):
+            continue
+        denied += 1
+        device, user = request.get("device") or {}, request.get("user") or {}
+        ids = [user.get("id"), user.get("buyeruid"), device.get("ifa"), device.get("ip")]
+        known = [str(name) for name in ids if name and name != coarse_address(str(name))]
+        read_of = decode_request(json.dumps(request).encode())[0]
+        for imp in read_of.imp:
+            made = opportunity_of(read_of, imp, 1.8e9, READING)
+            assert not made.personal
+            assert (made.user_id, made.city, made.zip_code, made.segments) == ("", "", "", set())
+            assert made.ip not in known
+    assert denied > 200
 
 
 # --- the whole bidder -----------------------------------------------------------------------------
