@@ -7,7 +7,7 @@ trackers put where its macros ask for them.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -20,8 +20,8 @@ MACRO_VIEW: Final = "${VIEW_URL}"
 MACRO_BILLING: Final = "${BILLING_URL}"
 """In ready-made VAST: the address that books the spend and counts the view."""
 
-BANNER_TYPES: Final = range(1, 5)
-"""AdCOM's list of creative subtypes for banners (1 text, 2 image, 3 script, 4 frame)."""
+BANNER_TYPES: Final = range(5)
+"""AdCOM's banner types, OpenRTB's ``btype`` (1 text, 2 image, 3 script, 4 frame); 0 = not said."""
 
 SKIPPABLE: Final = 16
 """AdCOM's creative attribute of an ad that users may skip; publishers may block it."""
@@ -32,8 +32,8 @@ _UNSAFE_IN_URL: Final = frozenset(" \t\r\n<>\"'`\\")
 class FrequencyCap(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How often one user sees something: at most ``impressions`` within ``window_s`` seconds."""
 
-    impressions: int
-    window_s: int
+    impressions: Annotated[int, msgspec.Meta(ge=1)]
+    window_s: Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -101,7 +101,7 @@ class Creative(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         language: ISO-639-1 code, or ``""`` for an ad without words.
         attributes: Creative attributes (AdCOM list), which publishers may block.
         apis: API frameworks (AdCOM list), of which it needs one; empty = it needs none.
-        banner_type: AdCOM's subtype of a banner, which publishers may block.
+        banner_type: AdCOM's type of a banner, which publishers may block; 0 = what its markup is.
         skip_after_s: A video may be skipped after so many seconds; 0 = never.
         title: What a person calls it.
         landing_url: Where a click leads.
@@ -124,7 +124,7 @@ class Creative(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     language: str = ""
     attributes: tuple[int, ...] = ()
     apis: tuple[int, ...] = ()
-    banner_type: int = 2
+    banner_type: int = 0
     skip_after_s: int = 0
     title: str
     landing_url: str = ""

@@ -35,6 +35,9 @@ VIDEO_PROTOCOLS: Final = (VAST_4_2, VAST_4_1, VAST_4_3, VAST_4_0, VAST_3, VAST_2
 AUDIO_PROTOCOLS: Final = (VAST_4_2, VAST_4_1, VAST_4_3, DAAST_1, VAST_4_0, VAST_3, VAST_2)
 
 _LINEAR: Final = 1
+_IMAGE: Final = 2
+_SCRIPT: Final = 3
+_FRAME: Final = 4
 _HTML: Final = "text/html"
 _PROTOCOL_OF_TEXT: Final = (
     ('<VAST version="2', VAST_2),
@@ -75,10 +78,20 @@ def why_unfit(creative: Creative, slot: Slot) -> str | None:
 def _banner_unfit(creative: Creative, slot: Slot) -> str | None:
     if creative.w != slot.w or creative.h != slot.h:
         return "no_creative_of_size"
-    if creative.banner_type in slot.blocked_types:
+    if slot.blocked_types and banner_type_of(creative) in slot.blocked_types:
         return "media_not_accepted"
     types = (*creative.mimes, _HTML)
     return None if not creative.mimes or accepts(slot.mimes, types) else "media_not_accepted"
+
+
+def banner_type_of(creative: Creative) -> int:
+    """Return AdCOM's type of a banner: as it says, else a script or a frame if it holds one."""
+    if creative.banner_type:
+        return creative.banner_type
+    markup = creative.adm.lower()
+    if "<script" in markup:
+        return _SCRIPT
+    return _FRAME if "<iframe" in markup else _IMAGE
 
 
 def _native_fits(creative: Creative, form: NativeForm | None) -> bool:

@@ -11,9 +11,12 @@ import pytest
 
 from actors.markup.trackers import Trackers
 from actors.markup.workshop import Workshop
+from actors.native_form import native_form_of
+from config.campaigns import load_campaigns
 from config.creatives import Creative, Image, MediaFile, NativeParts
 from models.fitting import why_unfit
 from models.opportunity import NativeAsset, NativeForm, Slot
+from tests.openrtb.markup import banner_faults, insecure, native_faults, vast_faults
 
 NAME = "kcIGbmFtZQ-_.AbC123_-"
 BASE = "https://edge.example"
@@ -285,6 +288,36 @@ def test_ready_made_native_markup_gets_our_trackers_beside_its_own() -> None:
     document = json.loads(markup(creative, Slot("native", native=form)))
     assert document["link"] == {"url": CLICK, "fallback": "f"}
     assert document["imptrackers"] == ["i", VIEW]
+
+
+WISHES = {
+    "ver": "1.2",
+    "assets": [
+        {"id": 1, "required": 1, "title": {"len": 25}},
+        {"id": 2, "required": 1, "img": {"type": 3, "wmin": 300, "hmin": 157}},
+        {"id": 3, "required": 1, "img": {"type": 1, "w": 64, "h": 64}},
+        {"id": 4, "required": 1, "data": {"type": 1, "len": 25}},
+        {"id": 5, "required": 1, "data": {"type": 2, "len": 90}},
+        {"id": 6, "required": 1, "data": {"type": 12, "len": 15}},
+        {"id": 7, "data": {"type": 3}},
+    ],
+}
+
+
+def test_all_sample_ads_give_markup_that_an_independent_checker_accepts() -> None:
+    shop = Workshop(Trackers(BASE))
+    form = native_form_of(json.dumps(WISHES))
+    for creative in (creative for campaign in load_campaigns() for creative in campaign.creatives):
+        slot = Slot(creative.format, creative.w, creative.h, native=form)
+        assert why_unfit(creative, slot) is None
+        text = shop.template(creative, slot).fill(NAME)
+        assert not insecure(text)
+        if creative.format == "banner":
+            assert not banner_faults(text, {1, 3, 4})
+        elif creative.format == "native":
+            assert not native_faults(text, json.dumps(WISHES))
+        else:
+            assert not vast_faults(text, {"mimes": list(creative.mimes)}, creative.duration_s)
 
 
 def test_markup_is_made_once_for_each_kind_of_placement_and_forgotten_in_bounds() -> None:

@@ -58,6 +58,17 @@ CASES = (
     (banner(), Slot("video", 300, 250), "no_creative_of_size"),
     (banner(), Slot("banner", 300, 250, blocked_types=frozenset({1, 4})), None),
     (banner(), Slot("banner", 300, 250, blocked_types=frozenset({2})), "media_not_accepted"),
+    (banner(banner_type=4), Slot("banner", 300, 250, blocked_types=frozenset({2})), None),
+    (
+        banner(adm="<SCRIPT src=x>"),
+        Slot("banner", 300, 250, blocked_types=frozenset({3})),
+        "media_not_accepted",
+    ),
+    (
+        banner(adm="<iframe src=x>"),
+        Slot("banner", 300, 250, blocked_types=frozenset({4})),
+        "media_not_accepted",
+    ),
     (banner(mimes=("image/png",)), Slot("banner", 300, 250, ("image/gif",)), "media_not_accepted"),
     (banner(mimes=("image/jpeg",)), Slot("banner", 300, 250, ("image/JPG",)), None),
     (banner(mimes=("image/png",)), Slot("banner", 300, 250, ("text/html",)), None),
