@@ -272,9 +272,10 @@ def test_no_real_request_gives_away_a_user_who_may_not_be_known() -> None:
         known = [str(name) for name in ids if name and name != coarse_address(str(name))]
         read_of = decode_request(json.dumps(request).encode())[0]
         for imp in read_of.imp:
-            made = opportunity_of(read_of, imp, 1.8e9, READING)
+            made = opportunity_of(read_of, imp, 1.8e9, Reading())
             assert not made.personal
-            assert (made.user_id, made.city, made.zip_code, made.segments) == ("", "", "", set())
+            assert (made.user_id, made.city, made.zip_code) == ("", "", "")
+            assert not made.segments
             assert made.ip not in known
     assert denied > 200
 
