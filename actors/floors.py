@@ -63,7 +63,7 @@ def floor_of_ad(opportunity: Opportunity, candidate: Candidate) -> int:
     return max(own_micros, opportunity.floor_micros)
 
 
-def floor_micros(cpm: float, unit_micros: int) -> int:
+def floor_micros(cpm: float, unit_micros: float) -> int:
     """Return a floor in micros of USD per impression, rounded up.
 
     Args:
@@ -101,7 +101,7 @@ def _timed(source: Deal | Video | Audio, base: float, currency: str, rates: Rate
     )
 
 
-def _by_duration(floors: Sequence[DurationFloors], unit_micros: int) -> tuple[DurationFloor, ...]:
+def _by_duration(floors: Sequence[DurationFloors], unit_micros: float) -> tuple[DurationFloor, ...]:
     return tuple(
         DurationFloor(max(0, each.mindur), max(0, each.maxdur), micros)
         for each in floors

@@ -50,7 +50,7 @@ class NoticeTerms(msgspec.Struct, frozen=True):
     window_s: float = 30.0
     life_s: float = 86_400.0
     click_life_s: float = 2_592_000.0
-    rate: Callable[[str], int | None] = _no_rate
+    rate: Callable[[str], float | None] = _no_rate
 
     def is_bill(self, event: Event, notice: NoticeKey) -> bool:
         """Tell whether an event books spend; nothing about a test request does."""
@@ -92,7 +92,7 @@ class NoticeTerms(msgspec.Struct, frozen=True):
         least = price_micros(loss.min_to_win_cpm, 0, factor)
         return least.micros if least.is_known else None
 
-    def _rate_of(self, currency: str, notice: NoticeKey) -> int | None:
+    def _rate_of(self, currency: str, notice: NoticeKey) -> float | None:
         """Return the worth of one unit of a notice's currency in micros of USD.
 
         A bid was made in one currency, whose rate it carries; an exchange that names another one
@@ -107,7 +107,7 @@ class NoticeTerms(msgspec.Struct, frozen=True):
         return self.rate(currency)
 
 
-def terms_of(settings: Settings, rate: Callable[[str], int | None] = _no_rate) -> NoticeTerms:
+def terms_of(settings: Settings, rate: Callable[[str], float | None] = _no_rate) -> NoticeTerms:
     """Return a node's terms.
 
     Args:

@@ -28,7 +28,7 @@ DOLLAR_MICROS: Final = 1_000_000
 class Rates(Protocol):
     """What currencies are worth."""
 
-    def micros_of(self, code: str) -> int | None:
+    def micros_of(self, code: str) -> float | None:
         """Return what one unit of a currency is worth in micros of USD, None if not known."""
         ...
 
@@ -36,7 +36,7 @@ class Rates(Protocol):
 class DollarsOnly:
     """Rates of who has none: a dollar is a dollar."""
 
-    def micros_of(self, code: str) -> int | None:
+    def micros_of(self, code: str) -> float | None:
         """Return a million for dollars, None for all else."""
         return DOLLAR_MICROS if code == DOLLAR else None
 
@@ -136,7 +136,7 @@ def watched_rates(settings: Settings, clock: Clock, bidder: str) -> WatchedRates
     )
 
 
-def answer_currency(cur: tuple[str, ...], rates: Rates) -> tuple[str, int]:
+def answer_currency(cur: tuple[str, ...], rates: Rates) -> tuple[str, float]:
     """Choose the currency of an answer: dollars if they are taken, else the first with a rate.
 
     Args:

@@ -130,7 +130,7 @@ def categories_of(campaign: Campaign, taxonomy: int) -> tuple[int, tuple[str, ..
     return IAB_CONTENT_1, campaign.categories
 
 
-def price_cpm(bid_micros: int, currency_micros: int) -> float:
+def price_cpm(bid_micros: int, currency_micros: float) -> float:
     """Return a price as it stands in the answer: for a thousand impressions, in its currency.
 
     It is rounded up, to a millionth of the currency's unit, so that a bid at the floor does not

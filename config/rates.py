@@ -45,10 +45,10 @@ class RateTable(msgspec.Struct, frozen=True):
         as_of: What the file says of its age, "" if it says nothing.
     """
 
-    micros: Mapping[str, int]
+    micros: Mapping[str, float]
     as_of: str = ""
 
-    def micros_of(self, code: str) -> int | None:
+    def micros_of(self, code: str) -> float | None:
         """Return what one unit of a currency is worth in micros of USD, None if not known."""
         return self.micros.get(code)
 
@@ -92,8 +92,8 @@ def rates_in(content: bytes, source: str) -> RateTable:
         ) from error
     _check(found.conversions, source)
     worth = _worth(found.conversions)
-    micros = {code: round(DOLLAR_MICROS * dollars) for code, dollars in worth.items()}
-    return RateTable({code: each for code, each in micros.items() if each}, found.data_as_of)
+    micros = {code: DOLLAR_MICROS * dollars for code, dollars in worth.items()}
+    return RateTable(micros, found.data_as_of)
 
 
 def _check(conversions: Mapping[str, Mapping[str, float]], source: str) -> None:
@@ -153,7 +153,7 @@ class WatchedRates:
         self._due_s = clock() + check_s
         self.table = load_rates(self._path)
 
-    def micros_of(self, code: str) -> int | None:
+    def micros_of(self, code: str) -> float | None:
         """Return what one unit of a currency is worth in micros of USD, None if not known."""
         if code == DOLLAR:
             return DOLLAR_MICROS

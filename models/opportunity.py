@@ -277,7 +277,7 @@ class Opportunity(msgspec.Struct, frozen=True, kw_only=True):
     first_price: bool = False
     private: bool = False
     currency: str = "USD"
-    currency_micros: int = 1_000_000
+    currency_micros: float = 1_000_000
     quantity: float = 1.0
     life_s: int = 0
     interstitial: bool = False

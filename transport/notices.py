@@ -92,7 +92,7 @@ class NoticeKey(msgspec.Struct, frozen=True, gc=False, array_like=True):
     uptime_s: int = 0
     user: str = ""
     quantity: float = 1.0
-    currency_micros: int = USD_MICROS
+    currency_micros: float = USD_MICROS
     test: bool = False
 
     def encode(self, secret: bytes) -> str:

@@ -100,7 +100,7 @@ def test_a_chain_is_found_in_either_place() -> None:
     ],
 )
 def test_answers_are_in_dollars_if_taken_else_in_the_first_currency_with_a_rate(
-    cur: tuple[str, ...], answer: tuple[str, int]
+    cur: tuple[str, ...], answer: tuple[str, float]
 ) -> None:
     assert answer_currency(cur, Table()) == answer
     read_of = read(cur=list(cur))
