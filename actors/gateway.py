@@ -209,6 +209,8 @@ class Gateway(LightActor):
     # --- decisions in --------------------------------------------------------------------------
 
     def _on_decided(self, decided: Decided) -> None:
+        assert self._intake is not None
+        self._intake.push_more()
         entry = self._jobs.pop(decided.job_id, None)
         if entry is None:
             # Answered without it already, so the bid never leaves and its money is free.

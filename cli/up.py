@@ -163,7 +163,8 @@ def _ready(settings: Settings, pid: int) -> str:
     gateway, edge = settings.gateway, settings.edge
     requests = ", ".join(addresses(gateway.host, settings.gateway_ports))
     events = ", ".join(addresses(gateway.host, settings.event_ports))
-    http = f"; HTTP http://{bracketed(edge.host)}:{edge.port}" if edge.enabled else ""
+    scheme = "https" if edge.tls_certificate else "http"
+    http = f"; HTTP {scheme}://{bracketed(edge.host)}:{edge.port}" if edge.enabled else ""
     return (
         f"{settings.node.name} is ready (pid {pid}): bid requests {requests}; events {events}{http}"
     )

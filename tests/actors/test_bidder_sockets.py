@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -38,18 +39,35 @@ def node(tmp_path: Path) -> Iterator[Node]:
     made.close()
 
 
-def test_requests_are_answered_and_wins_are_booked_over_real_sockets(node: Node) -> None:
+def test_requests_are_answered_and_bills_are_booked_over_real_sockets(node: Node) -> None:
     played = node.play(20)
     assert all(answer is not None for _, answer in played)
     won = [bid for _, answer in played for bid in bids_of(answer)]
     assert won
     for bid in won[:5]:
-        event = {"type": "win", "key": bid["id"], "price_cpm": bid["price"]}
+        event = {"type": "billing", "key": bid["id"], "price_cpm": bid["price"]}
         ack = node.tell(event, 0.2)
         assert ack == {"ok": True}
     report = verify(node.paths.ledger_db)
     assert report.ok
     assert report.summary.settled_micros == sum(round(bid["price"] * 1000) for bid in won[:5])
+
+
+def test_a_burst_above_what_can_be_decided_is_answered_to_the_last_with_the_right_ids(
+    node: Node,
+) -> None:
+    requests = {node.send({**next(node.traffic), "id": f"b{i}"}): f"b{i}" for i in range(1_500)}
+    answers: dict[int, dict[str, Any]] = {}
+
+    def are_all_there() -> bool:
+        answers.update(node.answers())
+        return len(answers) == len(requests)
+
+    node.world.cell.run(10.0, until=are_all_there)
+    assert {number: told["id"] for number, told in answers.items()} == requests
+    outcomes = Counter(told.get("nbr", "bid") for told in answers.values())
+    assert outcomes["bid"] > 16
+    assert outcomes[503] > 100, "more than it has room for is not begun"
 
 
 def test_a_gateway_that_dies_opens_its_sockets_again_and_the_client_comes_back(node: Node) -> None:
