@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from config.creatives import addresses
-from models.mimes import accepts, named
+from models.mimes import accepts, as_asked
 from models.native_fill import fill
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def files_for(creative: Creative, slot: Slot) -> tuple[MediaFile, ...]:
     Their types have the names that the placement gives them: players compare letter by letter.
     """
     return tuple(
-        replace(file, mime=named(slot.mimes, file.mime))
+        replace(file, mime=as_asked(file.mime, slot.mimes))
         for file in creative.media
         if accepts(slot.mimes, (file.mime,))
         and (

@@ -29,12 +29,6 @@ def as_asked(mime: str, wanted: tuple[str, ...]) -> str:
     return next((each for each in wanted if _proper(each) == _proper(mime)), mime)
 
 
-def named(wanted: tuple[str, ...], mime: str) -> str:
-    """Return a content type under the name by which it is wanted."""
-    proper = known((mime,))
-    return next((name for name in wanted if known((name,)) == proper), mime)
-
-
 @lru_cache(maxsize=4096)
 def known(mimes: tuple[str, ...]) -> frozenset[str]:
     """Return content types under their proper names; lists repeat, so the answer is kept."""

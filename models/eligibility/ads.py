@@ -12,7 +12,7 @@ import msgspec
 
 from config.campaigns import Campaign, Creative
 from models.eligibility.rules import FACTS, WISHES
-from models.fitting import protocol_for, ready_made_assets
+from models.fitting import banner_type_of, protocol_for, ready_made_assets
 from models.opportunity import Slot
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def form_key(creative: Creative) -> Hashable:
     """Return all that `models.fitting.why_unfit` looks at: equal keys fit the same slots."""
     common = (creative.format, creative.w, creative.h, creative.mimes, creative.apis)
     if creative.format == "banner":
-        return (*common, creative.banner_type)
+        return (*common, banner_type_of(creative))
     if creative.format == "native":
         parts = creative.native
         return (*common, ready_made_assets(creative.adm) if parts is None else _native_key(parts))
