@@ -1,22 +1,29 @@
-"""Real bid requests of many origins against a real node: each line gets one sound answer."""
+"""Real bid requests of many origins through both doors of a node: each gets one sound answer.
+
+Answers are judged by the schema of answers and by a checker that shares no code with the bidder.
+"""
 
 from __future__ import annotations
 
 import gzip
 import json
-import select
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.node import running_node
-from transport.nng import NngLinks
+from tests.integration.doors import ask_http, ask_nng
+from tests.integration.node import Node, running_node
+from tests.openrtb.checker import facts_of, faults_of
+from tests.schemas.validators import violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "openrtb"
+ROOT = Path(__file__).resolve().parents[2]
+CORPUS = ROOT.parent / "shared" / "data" / "openrtb"
+FACTS = facts_of(ROOT / "config" / "campaigns.toml", ROOT / "config" / "rates.json")
+LEAST_BIDS = {"requests": 200, "captured": 2000}
 
 pytestmark = [
     pytest.mark.integration,
@@ -25,15 +32,14 @@ pytestmark = [
     pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of bid requests is not here"),
 ]
 
-IN_FLIGHT = 32
-SILENCE_LIMIT_S = 10.0
+Judged = list[tuple[dict[str, Any], dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    with running_node() as node:
-        yield node.port
-        assert all(each["restarts"] == 0 for each in node.nodes().values()), "something crashed"
+def node() -> Iterator[Node]:
+    with running_node() as made:
+        yield made
+        assert all(each["restarts"] == 0 for each in made.nodes().values()), "something crashed"
 
 
 def lines(name: str) -> list[dict[str, Any]]:
@@ -41,105 +47,92 @@ def lines(name: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
-def ask_all(port: int, bodies: Sequence[bytes]) -> list[bytes]:
-    """Send all, a few at a time, and return the answers in order; fail if one does not come."""
-    client = NngLinks().client()
-    client.dial(f"tcp://127.0.0.1:{port}")
-    select.select([client.change_fileno()], [], [], SILENCE_LIMIT_S)
-    client.take_changes()
-    answers: dict[int, bytes] = {}
-    sent = 0
-    try:
-        while len(answers) < len(bodies):
-            while sent < len(bodies) and sent - len(answers) < IN_FLIGHT:
-                assert client.send(sent, bodies[sent])
-                sent += 1
-            ready, _, _ = select.select([client.fileno()], [], [], SILENCE_LIMIT_S)
-            assert ready, f"no answer to {sorted(set(range(sent)) - set(answers))[:5]}"
-            answers.update(client.drain(256))
-    finally:
-        client.close()
-    return [answers[number] for number in range(len(bodies))]
+def requests_of(name: str, door: str) -> list[dict[str, Any]]:
+    """Return the requests of a file, each by an id of its own: repeated ones are remembered."""
+    return [
+        {**line["request"], "id": f"{door}-{name}-{number}"}
+        for number, line in enumerate(lines(name))
+    ]
 
 
-def faults(request: dict[str, Any], answer: dict[str, Any]) -> list[str]:
-    """Return every rule that the answer to a valid request breaks."""
-    found = []
-    if answer.get("id") != request["id"]:
-        found.append(f"id {answer.get('id')!r}")
-    bids = [bid for seat in answer.get("seatbid", []) for bid in seat["bid"]]
-    if not bids:
-        said_why = "nbr" in answer and (answer.get("ext") or {}).get("reason")
-        return found if said_why else [*found, "no bid and no reason"]
-    currency = answer.get("cur", "USD")
-    if currency not in (request.get("cur") or ["USD"]):
-        found.append(f"currency {currency}")
-    imps = {imp["id"]: imp for imp in request["imp"]}
-    for bid in bids:
-        imp = imps.get(bid["impid"])
-        found += [f"impid {bid['impid']}"] if imp is None else bid_faults(request, imp, bid)
-    return found
+def wrong_answers(judged: Judged) -> dict[str, list[str]]:
+    """Return what the schema and the checker have to say, by the request's id."""
+    told = {
+        request["id"]: violations("bid_response", answer) + faults_of(request, answer, FACTS)
+        for request, answer in judged
+    }
+    return {name: found for name, found in told.items() if found}
 
 
-def bid_faults(request: dict[str, Any], imp: dict[str, Any], bid: dict[str, Any]) -> list[str]:
-    found = []
-    if imp.get("bidfloorcur", "USD") == "USD" and bid["price"] < imp.get("bidfloor", 0):
-        found.append(f"price {bid['price']} below {imp['bidfloor']}")
-    if bid["price"] <= 0:
-        found.append("no price")
-    media = ("banner", "video", "audio", "native")[bid["mtype"] - 1]
-    if media not in imp:
-        found.append(f"a {media} for {sorted(imp)}")
-    elif media == "banner" and not fits(imp["banner"], bid):
-        found.append(f"size {bid.get('w')}x{bid.get('h')}")
-    if set(bid.get("adomain", [])) & set(request.get("badv") or []):
-        found.append("blocked advertiser")
-    if set(bid.get("cat", [])) & set(request.get("bcat") or []):
-        found.append("blocked category")
-    if set(bid.get("attr", [])) & set((imp.get(media) or {}).get("battr") or []):
-        found.append("blocked attribute")
-    return found
+def with_bids(judged: Judged) -> int:
+    return sum(bool(answer.get("seatbid")) for _, answer in judged)
 
 
-def fits(banner: dict[str, Any], bid: dict[str, Any]) -> bool:
-    """A banner of one of the sizes asked for; a request without sizes takes any."""
-    sizes = {(size.get("w"), size.get("h")) for size in banner.get("format") or []}
-    if banner.get("w") and banner.get("h"):
-        sizes.add((banner["w"], banner["h"]))
-    sizes = {size for size in sizes if all(size)}
-    return not sizes or (bid.get("w"), bid.get("h")) in sizes
+@pytest.mark.parametrize("name", LEAST_BIDS)
+def test_every_valid_request_over_nng_gets_a_sound_bid_or_a_reason(node: Node, name: str) -> None:
+    requests = requests_of(name, "nng")
+    answers = ask_nng(node.port, [json.dumps(request).encode() for request in requests])
+    judged = list(zip(requests, map(json.loads, answers), strict=True))
+    wrong = wrong_answers(judged)
+    assert not wrong, (len(wrong), dict(list(wrong.items())[:10]))
+    assert with_bids(judged) >= LEAST_BIDS[name]
 
 
-@pytest.mark.parametrize(("name", "least_bids"), [("requests", 200), ("captured", 2000)])
-def test_every_valid_request_gets_a_sound_bid_or_a_reason(
-    port: int, name: str, least_bids: int
+@pytest.mark.parametrize("name", LEAST_BIDS)
+def test_every_valid_request_over_http_gets_a_sound_bid_or_no_content(
+    node: Node, name: str
 ) -> None:
-    requests = [line["request"] for line in lines(name)]
-    answers = ask_all(port, [json.dumps(request).encode() for request in requests])
-    wrong = {}
-    bids = 0
-    for number, (request, body) in enumerate(zip(requests, answers, strict=True)):
-        answer = json.loads(body)
-        bids += bool(answer.get("seatbid"))
-        if broken := faults(request, answer):
-            wrong[number] = broken
-    assert not wrong, dict(list(wrong.items())[:10])
-    assert bids >= least_bids
+    requests = requests_of(name, "http")
+    answers = ask_http(node.http_port, [json.dumps(request).encode() for request in requests])
+    assert {status for status, _ in answers} <= {200, 204}
+    assert all(not body for status, body in answers if status == 204)
+    judged = [
+        (request, json.loads(body))
+        for request, (status, body) in zip(requests, answers, strict=True)
+        if status == 200
+    ]
+    wrong = wrong_answers(judged)
+    assert not wrong, (len(wrong), dict(list(wrong.items())[:10]))
+    assert with_bids(judged) >= LEAST_BIDS[name]
 
 
-def test_every_lenient_request_gets_a_clear_answer(port: int) -> None:
-    requests = [line["request"] for line in lines("lenient")]
-    for body in ask_all(port, [json.dumps(request).encode() for request in requests]):
-        answer = json.loads(body)
-        assert answer.get("seatbid") or "nbr" in answer
+def test_every_lenient_request_gets_a_clear_answer_at_both_doors(node: Node) -> None:
+    bodies = [json.dumps(line["request"]).encode() for line in lines("lenient")]
+    for body in ask_nng(node.port, bodies):
+        assert not violations("bid_response", json.loads(body)), body
+    statuses = [status for status, _ in ask_http(node.http_port, bodies)]
+    assert set(statuses) <= {200, 204, 400}
 
 
-def test_every_invalid_body_gets_a_clear_answer(port: int) -> None:
+def test_every_invalid_body_over_nng_gets_a_clear_answer(node: Node) -> None:
     cases = lines("invalid")
-    answers = ask_all(port, [case["raw"].encode() for case in cases])
+    answers = ask_nng(node.port, [case["raw"].encode() for case in cases])
     for case, body in zip(cases, answers, strict=True):
         answer = json.loads(body)
-        assert answer.get("seatbid") or "nbr" in answer, case["why"]
+        assert not violations("bid_response", answer), case["why"]
         if case["class"] == "json":
             assert answer["nbr"] == 2
             assert answer["ext"]["error"]
+
+
+def test_what_is_no_json_gets_400_over_http_and_nothing_gets_more(node: Node) -> None:
+    cases = lines("invalid")
+    answers = ask_http(node.http_port, [case["raw"].encode() for case in cases])
+    statuses = {
+        kind: {
+            status
+            for case, (status, _) in zip(cases, answers, strict=True)
+            if case["class"] == kind
+        }
+        for kind in ("json", "spec", "prebid-policy")
+    }
+    assert statuses["json"] == {400}
+    assert statuses["spec"] <= {200, 204, 400}
+    assert statuses["prebid-policy"] <= {200, 204, 400}
+    assert all(not body for status, body in answers if status == 400), "a 400 has no content"
+
+
+def test_a_refused_body_does_not_cost_the_connection(node: Node) -> None:
+    bodies: Sequence[bytes] = [b"{", b"", b"[1]", b'{"imp": []}', b"\x00" * 64] * 4
+    statuses = [status for status, _ in ask_http(node.http_port, bodies)]
+    assert set(statuses) == {400}
