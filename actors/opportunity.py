@@ -19,13 +19,11 @@ from models.opportunity import DealTerms, Opportunity, category_indexes, device_
 from transport.openrtb import SECOND_PRICE, Device, Dooh, Geo, exchange_of, supply_chain_of
 
 if TYPE_CHECKING:
-
     from actors.privacy import Privacy
     from actors.reading import Reading
     from models.opportunity import Slot
     from transport.openrtb import App, BidRequest, Deal, Imp, Site, User
 
-SEAT: Final = "bidwright"
 AT_AGREED_PRICE: Final = 3
 _NO_GEO: Final = Geo()
 _NO_DEVICE: Final = Device()
@@ -267,10 +265,12 @@ def _families(taxonomy: int, codes: tuple[str, ...]) -> frozenset[tuple[int, str
 
 
 def _blocked_attributes(slots: tuple[Slot, ...]) -> frozenset[int]:
-    blocked: frozenset[int] = _NO_NUMBERS
+    """Return the attributes that no slot takes; what only some block stands in those."""
+    if not slots:
+        return _NO_NUMBERS
+    blocked = slots[0].blocked_attributes
     for slot in slots:
-        if slot.blocked_attributes:
-            blocked |= slot.blocked_attributes
+        blocked &= slot.blocked_attributes
     return blocked
 
 

@@ -219,7 +219,8 @@ class Opportunity(msgspec.Struct, frozen=True, kw_only=True):
         allowed_categories: Codes of which an ad must have one (``acat``); ``None`` = any.
         blocked_advertisers: Domains that may not be shown (``badv``).
         blocked_apps: Bundles of advertised apps that may not be shown (``bapp``).
-        blocked_attributes: Creative attributes that may not be shown in any slot.
+        blocked_attributes: Creative attributes that no slot takes; what only some of them block
+            stands in those.
         allowed_languages: Languages that an ad may have (``wlang``), two letters; ``None`` = any.
         secure: Markup must use https only.
         first_price: The winner pays its bid (otherwise the second price).

@@ -137,9 +137,16 @@ def test_every_way_to_fill_an_impression_is_a_slot(
     assert slots_of(parse(imp=[{"id": "1"} | media]).imp[0], None, HELD.rates) == slots
 
 
-def test_blocked_attributes_of_all_media_count_together() -> None:
-    media = {"banner": {"w": 1, "h": 2, "battr": [3]}, "native": {"request": "{}", "battr": [8]}}
-    assert read(imp=[{"id": "1"} | media]).blocked_attributes == {3, 8}
+def test_attributes_are_blocked_in_their_medium_and_for_all_if_every_medium_blocks_them() -> (
+    None
+):
+    media = {
+        "banner": {"w": 1, "h": 2, "battr": [3, 5]},
+        "native": {"request": "{}", "battr": [5, 8]},
+    }
+    found = read(imp=[{"id": "1"} | media])
+    assert found.blocked_attributes == {5}
+    assert [set(slot.blocked_attributes) for slot in found.slots] == [{3, 5}, {5, 8}]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +164,6 @@ def test_what_we_cannot_bid_on_at_all_is_refused_with_its_code(
 ) -> None:
     request = parse(**changes)
     assert refusal(request, read(**changes), HELD) == code
-
 
 
 @given(st.floats(0.0, 1e6, allow_nan=False))
