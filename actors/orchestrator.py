@@ -14,6 +14,7 @@ from thespian.actors import WakeupMessage
 
 from actors.decision import NEVER, Decision
 from actors.eligible import Eligible
+from actors.explanation import story_of
 from actors.messages import Decided, Released
 from actors.opportunity import opportunity_of, refusal
 from actors.reading import Reading
@@ -119,7 +120,7 @@ class Orchestrator(LightActor):
         opportunity = opportunity_of(
             job.request, job.imp, job.unix_s, kit.reading, job.deal, job.exchange
         )
-        why = refusal(job.request, opportunity, kit.reading)
+        why = self._refusal = refusal(job.request, opportunity, kit.reading)
         found = kit.ads.find(opportunity, job.unix_s) if why is None else Eligible((), (), why)
         self._decision = Decision(
             kit.rules, opportunity, found, job.key, job.arrived_s, job.deadline_s
@@ -175,7 +176,7 @@ class Orchestrator(LightActor):
             self.publish(Released(job.key))
         record = encode(record_of(decision, kit.bidder, job.unix_s, kit.user_salt))
         explains = job.may_explain and wants_explanation(job.request)
-        notes = self._notes() if explains else None
+        notes = self._story() if explains else None
         assert job.gateway is not None
         self.send(
             job.gateway,
@@ -192,32 +193,11 @@ class Orchestrator(LightActor):
         )
         self.stop()
 
-    def _notes(self) -> dict[str, object]:
-        """Tell the story of the decision, for those who asked for an explanation."""
-        decision = self._decision
-        candidate = decision.candidate
-        return {
-            "imp_id": decision.opportunity.imp_id,
-            "outcome": "bid" if decision.bid is not None else "no_bid",
-            "reason": decision.reason,
-            "steps": [
-                {"step": taken.step, "kind": taken.kind, "ms": round(taken.ms, 3)}
-                for taken in decision.reports
-            ],
-            "candidates": [
-                {"campaign": each.campaign.id, "creative": each.creative.id}
-                for each in decision.eligible.ads
-            ],
-            "affordable": len(decision.affordable),
-            "vetted": decision.vetted,
-            "fraud_reasons": list(decision.fraud_reasons),
-            "profile": decision.profile_source,
-            "campaign": candidate.campaign.id if candidate is not None else None,
-            "creative": candidate.creative.id if candidate is not None else None,
-            "propensity": round(decision.propensity, 6),
-            "predicted_ctr": round(decision.predicted_ctr, 6),
-            "expected_value_micros": round(decision.expected_value_micros, 3),
-            "bid_micros": decision.bid_micros,
-            "floor_micros": decision.opportunity.floor_micros,
-            "versions": decision.versions,
-        }
+    def _story(self) -> dict[str, object]:
+        """Tell how the decision came about, for those who asked for an explanation."""
+        decision, ads, unix_s = self._decision, self._kit.ads, self._job.unix_s
+        refused = ads.why(decision.opportunity, unix_s)
+        if self._refusal is not None:
+            others = ads.find(decision.opportunity, unix_s).campaign_ids
+            refused = dict.fromkeys((*refused, *others), self._refusal)
+        return story_of(decision, refused)

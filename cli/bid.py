@@ -22,6 +22,7 @@ _NAP_S = 0.05
 _PATIENCE_S = 5.0
 _RESEND_S = 1.0
 _MICROS_PER_CPM = 1000
+_TABLES = frozenset({"steps", "candidates", "campaigns", "more"})
 
 
 @click.command()
@@ -115,10 +116,10 @@ def print_decision(answer: Mapping[str, Any]) -> None:
     bids = [bid for seat in answer.get("seatbid", ()) for bid in seat.get("bid", ())]
     if bids:
         print_table(
-            ("impression", "price (CPM)", "campaign", "creative", "size", "advertiser"),
+            ("impression", "deal", "price (CPM)", "campaign", "creative", "size", "advertiser"),
             [_bid_row(bid, answer.get("cur", "USD")) for bid in bids],
             title=f"request {answer.get('id')}: bid",
-            spare=("advertiser", "size"),
+            spare=("advertiser", "size", "deal"),
         )
     else:
         reason = ext.get("error") or ext.get("reason") or "no reason given"
@@ -173,11 +174,12 @@ def _bid_row(bid: Mapping[str, Any], currency: str) -> list[object]:
     size = f"{bid['w']}x{bid['h']}" if bid.get("w") and bid.get("h") else ""
     domains = ", ".join(bid.get("adomain", ()))
     price = f"{bid.get('price', 0):.3f} {currency}"
-    return [bid.get("impid"), price, bid.get("cid"), bid.get("crid"), size, domains]
+    deal = bid.get("dealid", "")
+    return [bid.get("impid"), deal, price, bid.get("cid"), bid.get("crid"), size, domains]
 
 
 def _print_story(story: Mapping[str, Any]) -> None:
-    told = {name: value for name, value in story.items() if name not in {"steps", "candidates"}}
+    told = {name: value for name, value in story.items() if name not in _TABLES}
     candidates = story.get("candidates") or ()
     told["candidates"] = len(candidates)
     facts = [_fact(name, value) for name, value in told.items() if value not in ("", None, [])]
@@ -185,6 +187,10 @@ def _print_story(story: Mapping[str, Any]) -> None:
     if story.get("steps"):
         rows = [(step.get("step"), step.get("kind"), step.get("ms")) for step in story["steps"]]
         print_table(("step", "answered", "ms"), rows)
+    words = [*(story.get("campaigns") or {}).items()]
+    words += [(f"{count:,} more", reason) for reason, count in (story.get("more") or {}).items()]
+    if words:
+        print_table(("campaign", "what became of it"), words)
 
 
 def _fact(name: str, value: object) -> tuple[str, object]:
