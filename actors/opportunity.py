@@ -16,6 +16,7 @@ from actors.quotes import quantity_of
 from actors.reading import answer_currency
 from actors.slots import slots_of
 from models.opportunity import DealTerms, Opportunity, category_indexes, device_kind
+from models.taxonomy import with_parents
 from transport.openrtb import SECOND_PRICE, Device, Dooh, Geo, exchange_of, supply_chain_of
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ def content_of(taxonomy: int, codes: tuple[str, ...]) -> frozenset[tuple[int, st
 
 @lru_cache(maxsize=4096)
 def _families(taxonomy: int, codes: tuple[str, ...]) -> frozenset[tuple[int, str]]:
-    return frozenset((taxonomy, name) for code in codes for name in (code, code.partition("-")[0]))
+    return frozenset((taxonomy, name) for code in codes for name in with_parents(taxonomy, code))
 
 
 def _blocked_attributes(slots: tuple[Slot, ...]) -> frozenset[int]:
