@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,8 +12,7 @@ from config.creatives import addresses
 from config.errors import ConfigError
 from models.fitting import is_insecure
 
-if TYPE_CHECKING:
-    from pathlib import Path
+ROOT = Path(__file__).parents[2]
 
 GOOD = """
 [[campaigns]]
@@ -185,3 +184,11 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nowhere"):
         load_campaigns(tmp_path / "nowhere.toml")
+
+
+def test_the_example_of_the_page_about_ads_is_one(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "CREATIVES.md").read_text(encoding="utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    whole = GOOD.split("creatives", maxsplit=1)[0]
+    (campaign,) = load_campaigns(written(tmp_path, f"{whole}\n{example}"))
+    assert campaign.creatives[0].native is not None
