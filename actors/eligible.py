@@ -93,10 +93,6 @@ class EligibleAds:
         """Return for each campaign without an eligible ad why it has none, for explanations."""
         return self._index.why(opportunity, unix_s)
 
-    def held_deals(self) -> frozenset[str]:
-        """Return the deals that active campaigns hold."""
-        return self._index.held_deals()
-
     def _ask(self, question: Question, opportunity: Opportunity, unix_s: float) -> Eligible:
         ads = self._index.answer(question, opportunity.slots, unix_s)
         why_none = "" if ads else self._index.why_none(opportunity, unix_s)

@@ -120,7 +120,7 @@ class CampaignIndex:
         """
         if opportunity.private:
             return "private_auction"
-        if not self._trees:
+        if not any(self._active()):
             return "no_active_campaign"
         question, moment = self.question(opportunity), self._calendar.moment(now_s)
         furthest = RANKS["no_creative_of_size"]

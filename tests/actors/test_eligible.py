@@ -16,7 +16,8 @@ from actors.reading import Reading
 from config.campaigns import Campaign, Creative, Targeting, load_campaigns
 from models.eligibility import CampaignIndex
 from models.market import MarketSimulator
-from tests.actors.samples import campaign
+from models.opportunity import Floor, Slot
+from tests.actors.samples import campaign, opportunity
 from transport.codec import decode_request
 
 NOON = 1_800_014_400.0
@@ -124,3 +125,31 @@ def test_the_sample_worlds_traffic_is_mostly_remembered() -> None:
             found = ads.find(opportunity, NOON)
             assert list(found.ads) == index.candidates(opportunity, NOON)
     assert len(ads._known) < 1_600
+
+
+def test_the_same_ads_are_remembered_for_another_floor_and_stand_in_the_slot_that_was_asked() -> (
+    None
+):
+    index = CampaignIndex(CAMPAIGNS)
+    ads = EligibleAds(index, CAMPAIGNS)
+    cheap, dear = (
+        opportunity(slots=(Slot("banner", 300, 250, floor=Floor(micros)),)) for micros in (10, 990)
+    )
+    first, second = ads.find(cheap, NOON), ads.find(dear, NOON)
+    assert len(ads._known) == 1
+    assert [each.creative for each in first.ads] == [each.creative for each in second.ads]
+    assert {each.slot.floor.base_micros for each in first.ads} == {10}
+    assert {each.slot.floor.base_micros for each in second.ads} == {990}
+    assert ads.find(cheap, NOON) is first
+
+
+def test_nothing_is_remembered_of_a_private_auction_and_no_deal() -> None:
+    ads = EligibleAds(CampaignIndex(CAMPAIGNS), CAMPAIGNS)
+    assert ads.find(opportunity(private=True), NOON).why_none == "private_auction"
+    assert not ads._known
+
+
+def test_flights_that_begin_are_not_missed_by_what_is_remembered() -> None:
+    ads = EligibleAds(CampaignIndex(CAMPAIGNS), CAMPAIGNS)
+    before, after = ads.find(opportunity(), NOON), ads.find(opportunity(), NOON + 50.0)
+    assert set(after.campaign_ids) - set(before.campaign_ids) == {"future"}
