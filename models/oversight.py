@@ -8,17 +8,21 @@ the first reason is the veto.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from models.eligibility import Candidate
+from config.creatives import Creative
 from models.fitting import is_insecure, why_unfit
+from models.opportunity import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from config.campaigns import Campaign
+    from models.eligibility import Candidate
     from models.opportunity import DealTerms, Opportunity
 
 #: Reason codes of vetoes, in the order in which the rules are tried.
@@ -54,11 +58,15 @@ _MOST_REMEMBERED: Final = 8_192
 
 
 class _Fit(msgspec.Struct, frozen=True, gc=False):
-    """What never changes about an ad in a slot."""
+    """What never changes about a creative in slots of one shape."""
 
-    candidate: Candidate
+    creative: Creative
     fits: bool
     secure: bool
+
+
+#: All of a slot that decides which ads fit; its floor, the most fickle part, does not.
+_shape: Final = attrgetter(*[name for name in Slot.__struct_fields__ if name != "floor"])
 
 
 class OversightRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,12 +76,12 @@ class OversightRules(msgspec.Struct, frozen=True, kw_only=True):
         approved: Ids of sensitive campaigns that a person has approved; a sensitive campaign that
             is not in here is vetoed when `require_approval` is set.
         require_approval: Whether sensitive campaigns need approval.
-        known: What was found out about ads in slots; only a memory.
+        known: What was found out about creatives in slots; only a memory.
     """
 
     approved: frozenset[str] = frozenset()
     require_approval: bool = False
-    known: dict[int, _Fit] = msgspec.field(default_factory=dict)
+    known: dict[Hashable, _Fit] = msgspec.field(default_factory=dict)
 
     def check(
         self, opportunity: Opportunity, candidate: Candidate, bid_micros: int, cap_micros: int
@@ -101,16 +109,17 @@ class OversightRules(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _fit_veto(self, opportunity: Opportunity, candidate: Candidate) -> str | None:
-        found = self.known.get(id(candidate))
-        if found is None or found.candidate is not candidate:
-            creative, slot = candidate.creative, candidate.slot
-            found = _Fit(candidate, why_unfit(creative, slot) is None, not is_insecure(creative))
+        creative, slot = candidate.creative, candidate.slot
+        key = (id(creative), _shape(slot))
+        found = self.known.get(key)
+        if found is None or found.creative is not creative:
+            found = _Fit(creative, why_unfit(creative, slot) is None, not is_insecure(creative))
             if len(self.known) >= _MOST_REMEMBERED:
                 self.known.clear()
-            self.known[id(candidate)] = found
-        if not found.fits or candidate.slot not in opportunity.slots:
+            self.known[key] = found
+        if not found.fits or slot not in opportunity.slots:
             return "does_not_fit"
-        if opportunity.exchange and opportunity.exchange in candidate.creative.refused_by:
+        if opportunity.exchange and opportunity.exchange in creative.refused_by:
             return "not_approved"
         return "no_secure_markup" if opportunity.secure and not found.secure else None
 
