@@ -1,7 +1,7 @@
 """The tree of one bidder as data: who lives in its cell, in which order, and who restarts whom.
 
     cell                    rest_for_one
-    ├── links               one_for_one     ledger, inference, ledger-feed, event-feed
+    ├── links               one_for_one     ledger, inference, feeds, exposures
     ├── agents              one_for_one     the six who decide
     ├── impressions         simple_one_for_one, temporary: one orchestrator per impression
     ├── gateway             bid requests in, answers out
@@ -25,6 +25,8 @@ from actors.default_vectors import DefaultVectors
 from actors.devices import devices
 from actors.eligible import EligibleAds
 from actors.event_desk import DeskKit, EventDesk
+from actors.exposure_store import ExposureStore
+from actors.exposures import CapTable, Counting
 from actors.fallbacks import Fallbacks
 from actors.feeds import EventFeed, LedgerFeed
 from actors.fraud_detector import FraudDetector
@@ -129,6 +131,7 @@ class _Bidder:
         self._world = world
         self._campaigns = campaigns
         self._name = f"bidder-{index}"
+        self._counting = Counting(CapTable(campaigns), user_salt(world.secret), world.unix_clock)
         self._meter = Meter(world.metrics, world.monotonic)
         self._rates = watched_rates(settings, world.monotonic, self._name)
         self._seed = (settings.node.seed or int(world.unix_clock())) * MAX_BIDDERS + index
@@ -177,6 +180,14 @@ class _Bidder:
             ),
             self._worker("ledger-feed", LedgerFeed, links, paths.ipc("ledger-pub")),
             self._worker("event-feed", EventFeed, links, siblings),
+            self._worker(
+                "exposures",
+                ExposureStore,
+                paths.exposures_db,
+                self._counting.caps,
+                self._world.unix_clock,
+                self._name,
+            ),
         )
 
     def _inference_urls(self) -> list[str]:
@@ -196,7 +207,7 @@ class _Bidder:
         )
         return (
             self._agent("fraud-detector", FraudDetector, FraudRules()),
-            self._agent("user-profiler", UserProfiler, options, self._defaults),
+            self._agent("user-profiler", UserProfiler, options, self._defaults, self._counting),
             self._budget_manager(),
             self._agent("creative-selector", CreativeSelector, self._load_selector),
             self._agent("bid-optimizer", BidOptimizer, self._load_pricing),
@@ -258,7 +269,9 @@ class _Bidder:
             retry_pause_s=RETRY_PAUSE_S,
             price_cap_micros=money.price_cap_micros,
             unvetted_cap_micros=money.unvetted_cap_micros,
-            fallbacks=Fallbacks(self._defaults.of, partial(_best, selector)),
+            fallbacks=Fallbacks(
+                self._defaults.of, partial(_best, selector), self._counting.caps.uncounted
+            ),
             falls_back=self._settings.defences.fallbacks,
         )
         kit = OrchestratorKit(

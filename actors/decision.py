@@ -92,6 +92,7 @@ class Decision:
         "bid_micros",
         "budgets",
         "candidate",
+        "capped",
         "deadline_s",
         "due_s",
         "eligible",
@@ -151,6 +152,7 @@ class Decision:
         self.fraud_reasons: tuple[str, ...] = ()
         self.vector: NDArray[np.float32] | None = None
         self.profile_source = ""
+        self.capped: frozenset[str] = frozenset()
         self.spendable: Mapping[str, int] | None = None
         self.budgets: Mapping[str, BudgetView] = {}
         self.affordable: Sequence[Candidate] = ()

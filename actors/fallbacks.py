@@ -32,12 +32,19 @@ class Fallbacks:
     Args:
         default_vector: Interest vector of an opportunity's segment, float32, shape ``(dim,)``.
         best_creative: Index of the best candidate so far, and its click probability.
+        uncounted: Campaigns and creatives that nobody may see whose views can't be counted.
     """
 
-    __slots__ = ("_best_creative", "_default_vector")
+    __slots__ = ("_best_creative", "_default_vector", "_uncounted")
 
-    def __init__(self, default_vector: DefaultVector, best_creative: BestCreative) -> None:
+    def __init__(
+        self,
+        default_vector: DefaultVector,
+        best_creative: BestCreative,
+        uncounted: frozenset[str] = frozenset(),
+    ) -> None:
         self._default_vector = default_vector
+        self._uncounted = uncounted
         self._best_creative = best_creative
 
     def vetted(self) -> Vetted:
@@ -46,7 +53,7 @@ class Fallbacks:
 
     def profiled(self, opportunity: Opportunity) -> Profiled:
         """Take the default profile of the opportunity's segment."""
-        return Profiled(self._default_vector(opportunity), "fallback")
+        return Profiled(self._default_vector(opportunity), "fallback", capped=self._uncounted)
 
     def selected(self, candidates: Sequence[Candidate]) -> Selected:
         """Take the best creative so far; nothing was drawn, so its propensity is 1."""

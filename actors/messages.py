@@ -301,3 +301,28 @@ class Exposed(msgspec.Struct, frozen=True, gc=False):
     creative_id: str
     unix_s: float
     first_hand: bool = True
+
+
+class Recall(msgspec.Struct, frozen=True, gc=False):
+    """Ask the exposure store for views that may still count, some at a time.
+
+    ``after_row`` is 0 at first, then ``Recalled.row`` of the answer before.
+    """
+
+    after_row: int = 0
+
+
+class Recalled(msgspec.Struct, frozen=True, gc=False):
+    """Some of the views that were asked for.
+
+    Attributes:
+        views: In no particular order.
+        row: Where to go on.
+        is_last: There are no more.
+        is_known: False where nobody knows, because the disk does not work.
+    """
+
+    views: tuple[Exposed, ...]
+    row: int
+    is_last: bool
+    is_known: bool = True

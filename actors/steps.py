@@ -85,6 +85,7 @@ def _take_vetted(decision: Decision, answer: Vetted, now_s: float) -> None:
 def _take_profiled(decision: Decision, answer: Profiled, now_s: float) -> None:
     decision.vector = answer.vector
     decision.profile_source = answer.source
+    decision.capped = answer.capped
     if answer.version:
         decision.versions["profiler"] = answer.version
     if answer.source == "fallback" and not decision.rules.falls_back:
@@ -135,8 +136,19 @@ def _may_reach(decision: Decision, candidate: Candidate) -> bool:
 
 
 def _select_when_ready(decision: Decision, now_s: float) -> None:
-    if decision.vector is not None and decision.spendable is not None:
-        decision.open(SELECT, now_s)
+    if decision.vector is None or decision.spendable is None:
+        return
+    capped = decision.capped
+    if capped:
+        decision.affordable = [
+            each
+            for each in decision.affordable
+            if each.campaign.id not in capped and each.creative.id not in capped
+        ]
+        if not decision.affordable:
+            decision.no_bid(reasons.detailed(reasons.NO_CANDIDATE, "frequency_cap"))
+            return
+    decision.open(SELECT, now_s)
 
 
 def _take_selected(decision: Decision, answer: Selected, now_s: float) -> None:

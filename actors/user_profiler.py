@@ -12,8 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
+from thespian.actors import WakeupMessage
 
-from actors.messages import Feedback, Forward, LinkDown, Profile, Profiled
+from actors.exposures import Exposures
+from actors.messages import (
+    Exposed,
+    Feedback,
+    Forward,
+    LinkDown,
+    Profile,
+    Profiled,
+    Recall,
+    Recalled,
+)
 from actors.user_memory import UserMemory, UserState
 from models.opportunity import category_indexes
 from models.profiler.events import EventKind, token
@@ -21,15 +32,21 @@ from supervision import Down, LightActor
 from transport.messages import InferAnswer, InferRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from actors.default_vectors import DefaultVectors
+    from actors.exposures import Counting
     from actors.metering import Account
     from models.opportunity import Opportunity
     from supervision.ref import Ref
 
 LINK_ROLE: Final = "link-inference"
 MODEL: Final = "profiler"
+STORE_ROLE: Final = "exposures"
+RECALL_S: Final = 0.1
+"""How often a store that is away is looked for."""
 ANSWER_MARGIN_S: Final = 0.0005
 """Inference is given up so long before the asker's own deadline, so that the answer is in time."""
 MAX_WAITING: Final = 4096
@@ -69,12 +86,21 @@ class UserProfiler(LightActor):
     Args:
         options: How much is remembered.
         defaults: Default profiles by segment.
+        counting: How views of ads are counted.
         account: What others know of it.
     """
 
     def __init__(
-        self, options: ProfilerOptions, defaults: DefaultVectors, account: Account = dict
+        self,
+        options: ProfilerOptions,
+        defaults: DefaultVectors,
+        counting: Counting,
+        account: Account = dict,
     ) -> None:
+        self._counting = counting
+        self._exposures = Exposures(counting.caps, options.cache_users)
+        self._store: Ref | None = None
+        self._recalled_row = 0
         self._account = account
         self._options = options
         self._defaults = defaults
@@ -82,18 +108,31 @@ class UserProfiler(LightActor):
         self._waiting: dict[int, _Waiting] = {}
         self._by_user: dict[int, _Waiting] = {}
         self._next_id = 1
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            InferAnswer: self._on_answer,
+            Feedback: self._on_feedback,
+            Exposed: self._exposures.count,
+            Recalled: self._on_recalled,
+            LinkDown: self._on_link_down,
+            Down: self._on_down,
+            WakeupMessage: self._recall,
+        }
         self._counts = {"model": 0, "cache": 0, "default": 0, "fallback": 0}
 
     def on_start(self) -> None:
-        """Hear of clicks and conversions."""
+        """Hear of clicks, conversions and views, and of what was seen before our time."""
         self.subscribe(Feedback)
         self._link = self.cell.registry.route(LINK_ROLE)
+        if self._counting.caps:
+            self.subscribe(Exposed)
+            self._recall()
 
     def describe(self) -> dict[str, Any]:
         """Tell where vectors came from."""
         return {
             "users": len(self._users),
             "waiting": len(self._waiting),
+            "counted_users": len(self._exposures),
             **self._counts,
             **self._account(),
         }
@@ -102,14 +141,20 @@ class UserProfiler(LightActor):
         """Answer a question, or hear of vectors and events."""
         if type(message) is Profile:
             self._profile(message, sender)
-        elif type(message) is InferAnswer:
-            self._on_answer(message)
-        elif type(message) is Feedback:
-            self._on_feedback(message)
-        elif type(message) is LinkDown:
-            if isinstance(message.message, InferRequest):
-                self._give_up(message.message.id, keep=message.reason == "late")
-        elif isinstance(message, Down):
+            return
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message)
+
+    def _on_link_down(self, down: LinkDown) -> None:
+        if isinstance(down.message, InferRequest):
+            self._give_up(down.message.id, keep=down.reason == "late")
+
+    def _on_down(self, down: Down) -> None:
+        """Hear that the store died, which is asked again, or the link with all that it carried."""
+        if down.address is self._store:
+            self._recall()
+        else:
             for number in tuple(self._waiting):
                 self._give_up(number, keep=False)
 
@@ -118,16 +163,16 @@ class UserProfiler(LightActor):
     def _profile(self, question: Profile, asker: Ref) -> None:
         opportunity = question.opportunity
         if not opportunity.user_id:
-            self._answer(asker, self._defaults.of(opportunity), "default")
+            self._answer(asker, opportunity, self._defaults.of(opportunity), "default")
             return
         user = self._users.touch(opportunity.user_id)
         category = opportunity.category
         if category is not None:
             user.view(token("view", category), opportunity.request_id)
         if not user.tokens:
-            self._answer(asker, self._defaults.of(opportunity), "default")
+            self._answer(asker, opportunity, self._defaults.of(opportunity), "default")
         elif user.vector is not None:
-            self._answer(asker, user.vector, "cache")
+            self._answer(asker, opportunity, user.vector, "cache")
             if user.unseen >= self._options.refresh_events and self._on_its_way(user) is None:
                 self._ask(user, question.deadline_s)
         else:
@@ -139,7 +184,8 @@ class UserProfiler(LightActor):
         if waiting is None:
             waiting = self._ask(user, question.deadline_s)
         if waiting is None:
-            self._answer(asker, self._defaults.of(question.opportunity), "fallback")
+            opportunity = question.opportunity
+            self._answer(asker, opportunity, self._defaults.of(opportunity), "fallback")
         else:
             waiting.askers.append((asker, question.opportunity))
 
@@ -173,9 +219,39 @@ class UserProfiler(LightActor):
         self.ask(link, Forward(request, deadline_s))
         return waiting
 
-    def _answer(self, asker: Ref, vector: NDArray[np.float32], source: Any) -> None:
+    def _answer(
+        self, asker: Ref, opportunity: Opportunity, vector: NDArray[np.float32], source: Any
+    ) -> None:
         self._counts[source] += 1
-        self.send(asker, Profiled(vector, source, self._defaults.version))
+        capped = self._capped(opportunity.user_id)
+        self.send(asker, Profiled(vector, source, self._defaults.version, capped))
+
+    def _capped(self, user_id: str) -> frozenset[str]:
+        """Return what this user may not see again now."""
+        counting = self._counting
+        if not counting.caps:
+            return counting.caps.uncounted
+        return self._exposures.capped(counting.name_of(user_id), counting.unix_clock())
+
+    # --- what was seen before our time ---------------------------------------------------------
+
+    def _recall(self, _wakeup: WakeupMessage | None = None) -> None:
+        """Ask the store for more, or look for it again in a while."""
+        if self._exposures.is_complete:
+            return
+        self._store = self.cell.registry.address(STORE_ROLE)
+        if self._store is None:
+            self.wake_after(RECALL_S)
+        else:
+            self.ask(self._store, Recall(self._recalled_row))
+
+    def _on_recalled(self, recalled: Recalled) -> None:
+        for view in recalled.views:
+            self._exposures.count(view)
+        self._recalled_row = recalled.row
+        # Complete is it also where the disk does not work: we count from now on.
+        self._exposures.is_complete = recalled.is_last
+        self._recall()
 
     # --- vectors -------------------------------------------------------------------------------
 
@@ -189,8 +265,8 @@ class UserProfiler(LightActor):
         self._by_user.pop(id(waiting.user), None)
         waiting.user.asked = False
         waiting.user.vector = vector = np.frombuffer(answer.vector, dtype="<f4")
-        for asker, _opportunity in waiting.askers:
-            self._answer(asker, vector, "model")
+        for asker, opportunity in waiting.askers:
+            self._answer(asker, opportunity, vector, "model")
 
     def _give_up(self, number: int, *, keep: bool) -> None:
         """Answer those who wait with the default; ``keep``: the vector may still come."""
@@ -199,7 +275,7 @@ class UserProfiler(LightActor):
             return
         askers, waiting.askers = waiting.askers, []
         for asker, opportunity in askers:
-            self._answer(asker, self._defaults.of(opportunity), "fallback")
+            self._answer(asker, opportunity, self._defaults.of(opportunity), "fallback")
         if not keep:
             del self._waiting[number]
         self._by_user.pop(id(waiting.user), None)

@@ -67,6 +67,11 @@ class NodePaths:
         return self.data_dir / "ledger.sqlite3"
 
     @property
+    def exposures_db(self) -> Path:
+        """What users have seen, for frequency caps: a SQLite database that all bidders write."""
+        return self.data_dir / "exposures.sqlite3"
+
+    @property
     def segments_dir(self) -> Path:
         """Decision log segments, as the bidders write them."""
         return self.data_dir / "decisions" / "segments"

@@ -27,6 +27,7 @@ PATHS = (
     "links/link-inference",
     "links/ledger-feed",
     "links/event-feed",
+    "links/exposures",
     "links",
     "agents/fraud-detector",
     "agents/user-profiler",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from actors import reasons
 from actors.decision import NEVER, Decision
 from actors.eligible import eligible_of
+from actors.fallbacks import Fallbacks
 from actors.messages import (
     Clear,
     Cleared,
@@ -163,6 +164,34 @@ def test_only_candidates_with_money_for_the_floor_are_selected_from() -> None:
 
 
 # --- failures ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("money_first", [True, False])
+def test_what_a_user_has_seen_enough_of_is_not_selected_from(*, money_first: bool) -> None:
+    made = decision()
+    made.outbox.clear()
+    made.answered(GOOD_ANSWERS[VET], 0.0)
+    made.outbox.clear()
+    capped = Profiled(VECTOR, "model", capped=frozenset({"shoes-1"}))
+    answers = [capped, GOOD_ANSWERS[FUND]]
+    for answer in answers[::-1] if money_first else answers:
+        made.answered(answer, 0.0)
+    ((step, question),) = made.outbox
+    assert step == SELECT
+    assert isinstance(question, Select)
+    assert [each.campaign.id for each in question.candidates] == ["hats"]
+
+
+def test_a_user_who_has_seen_all_often_enough_gets_no_bid_for_that_reason() -> None:
+    capped = Profiled(VECTOR, "model", capped=frozenset({"shoes", "hats-1"}))
+    made = run(decision(), {PROFILE: capped})
+    assert made.reason == "no_candidate:frequency_cap"
+    assert reasons.nbr_of(made.reason) == 9
+
+
+def test_whoever_cannot_be_counted_is_left_out_by_the_profilers_fallback_too() -> None:
+    kept = Fallbacks(lambda _: VECTOR, lambda _: (0, 0.1), frozenset({"shoes"}))
+    assert kept.profiled(opportunity()).capped == {"shoes"}
 
 
 @pytest.mark.parametrize("step", range(COUNT))

@@ -8,15 +8,29 @@ import numpy as np
 import pytest
 
 from actors.default_vectors import DefaultVectors
-from actors.messages import Feedback, Forward, LinkDown, Profile, Profiled
+from actors.exposures import CapTable, Counting
+from actors.messages import (
+    Exposed,
+    Feedback,
+    Forward,
+    LinkDown,
+    Profile,
+    Profiled,
+    Recall,
+    Recalled,
+)
+from actors.records import user_hash
 from actors.user_memory import UserMemory
 from actors.user_profiler import ProfilerOptions, UserProfiler
+from config.campaigns import Campaign, FrequencyCap
 from config.profiles import load_default_profiles
 from models.profiler.events import token
 from tests.actors.cells import World
-from tests.actors.samples import VECTOR, candidate, opportunity
+from tests.actors.samples import VECTOR, campaign, candidate, opportunity
 from transport.messages import InferAnswer
 
+SALT = b"a salt"
+UNIX_S = 1_800_000_000.0
 DEFAULTS = DefaultVectors(load_default_profiles())
 
 
@@ -27,12 +41,15 @@ def made(number: int) -> InferAnswer:
 class Bench:
     """A profiler with a scripted link, and one who asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, *campaigns: Campaign) -> None:
         self.world = world = World()
+        self.store, self.store_ref = world.probe("exposures")
+        begun_s = world.clock()
+        counting = Counting(CapTable(campaigns), SALT, lambda: UNIX_S + world.clock() - begun_s)
         self.link, self.link_ref = world.probe("link-inference")
         self.asker, self.asker_ref = world.probe()
         options = ProfilerOptions(cache_users=100, max_events=5, refresh_events=2)
-        self.profiler = world.spawn(UserProfiler(options, DEFAULTS), "user-profiler")
+        self.profiler = world.spawn(UserProfiler(options, DEFAULTS, counting), "user-profiler")
         world.run()
 
     def ask(self, name: str = "r1", **changes: Any) -> None:
@@ -205,3 +222,81 @@ def test_default_vectors_are_made_once_and_cannot_be_changed() -> None:
     assert vector.dtype == np.float32
     with pytest.raises(ValueError, match="read-only"):
         vector[0] = 1.0
+
+
+# --- who has seen enough -------------------------------------------------------------------------
+
+
+def capped_once(when_uncounted: str = "bid") -> Campaign:
+    once = (FrequencyCap(impressions=1, window_s=60),)
+    return campaign("shoes", caps=once, when_uncounted=when_uncounted)
+
+
+def seen(key: str = "b-1", user: str = "u1") -> Exposed:
+    return Exposed(key, user_hash(user, SALT), "shoes", "shoes-1", UNIX_S)
+
+
+def told_capped(bench: Bench, user: str = "u1") -> frozenset[str]:
+    bench.ask(user_id=user, categories=())
+    capped: frozenset[str] = bench.asker.of(Profiled)[-1].capped
+    return capped
+
+
+def recalled(bench: Bench, *views: Exposed, **facts: Any) -> None:
+    told = {"row": len(views), "is_last": True} | facts
+    bench.store_ref.post(bench.profiler, Recalled(views, **told))
+    bench.world.run()
+
+
+def test_what_a_user_has_seen_enough_of_is_told_until_the_window_is_over() -> None:
+    bench = Bench(capped_once())
+    recalled(bench)
+    assert told_capped(bench) == frozenset()
+    bench.store_ref.cell.topics.publish(bench.store_ref, seen())
+    bench.world.run()
+    assert told_capped(bench) == {"shoes"}
+    assert told_capped(bench, "u2") == frozenset()
+    bench.world.run(61.0)
+    assert told_capped(bench) == frozenset()
+
+
+def test_what_was_seen_before_a_restart_is_asked_for_page_by_page() -> None:
+    bench = Bench(capped_once())
+    assert bench.store.heard == [Recall(0)]
+    recalled(bench, seen(user="u2"), row=7, is_last=False)
+    assert bench.store.heard[1:] == [Recall(7)]
+    recalled(bench, seen())
+    assert len(bench.store.heard) == 2
+    assert told_capped(bench) == told_capped(bench, "u2") == {"shoes"}
+
+
+@pytest.mark.parametrize(("when_uncounted", "capped"), [("bid", set()), ("skip", {"shoes"})])
+def test_who_cannot_be_counted_is_shown_what_the_campaign_allows(
+    when_uncounted: Any, capped: set[str]
+) -> None:
+    bench = Bench(capped_once(when_uncounted))
+    assert told_capped(bench) == capped  # nothing is known yet of what was seen before
+    recalled(bench)
+    assert told_capped(bench) == frozenset()
+    assert told_capped(bench, "") == capped
+
+
+def test_a_store_that_dies_or_has_no_disk_is_asked_again_and_then_done_without() -> None:
+    bench = Bench(capped_once("skip"))
+    bench.world.cell.kill(bench.store_ref)
+    bench.world.run(0.5)
+    assert told_capped(bench) == {"shoes"}
+    bench.store, bench.store_ref = bench.world.probe("exposures")
+    bench.world.run(0.5)
+    assert bench.store.heard == [Recall(0)]
+    recalled(bench, is_known=False)
+    assert told_capped(bench) == frozenset()
+
+
+def test_without_caps_nobody_is_counted() -> None:
+    bench = Bench(campaign("shoes"))
+    bench.store_ref.cell.topics.publish(bench.store_ref, seen())
+    bench.world.run()
+    assert told_capped(bench) == frozenset()
+    assert bench.store.heard == []
+    assert bench.profiler.actor.describe()["counted_users"] == 0

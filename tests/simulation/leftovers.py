@@ -21,6 +21,7 @@ LIGHT = (
     "/links/link-inference",
     "/links/ledger-feed",
     "/links/event-feed",
+    "/links/exposures",
     "/agents",
     "/agents/fraud-detector",
     "/agents/user-profiler",
