@@ -18,6 +18,7 @@ import msgspec
 from config.creatives import Creative, Format, FrequencyCap, creative_complaint
 from config.errors import ConfigError
 from config.once import read_once
+from config.targeting import Targeting, targeting_complaint
 
 __all__ = [
     "SAMPLE_CAMPAIGNS",
@@ -31,53 +32,6 @@ __all__ = [
 
 #: The sample campaigns that ship with the project.
 SAMPLE_CAMPAIGNS = Path(__file__).with_name("campaigns.toml")
-
-
-class Targeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where a campaign may run. An empty tuple means "everywhere".
-
-    Attributes:
-        countries: ISO-3166-1 alpha-3 codes.
-        regions: ``COUNTRY-REGION``, e.g. ``USA-CA``.
-        cities: ``COUNTRY-city``, e.g. ``DEU-berlin``.
-        device_kinds: ``phone``, ``tablet``, ``desktop``, ``tv``, ``other``.
-        os: Operating systems, lower case.
-        languages: ISO-639-1 codes of the device's language.
-        categories: IAB content categories of the page or app (Content Taxonomy 1.0; ``IAB9`` takes
-            ``IAB9-30`` as well).
-        categories_in: The same in other taxonomies: AdCOM's number of the taxonomy to its codes.
-        blocked_categories: Content that the advertiser will not stand beside.
-        domains: Sites, with all that belongs to them (``a.example`` takes ``shop.a.example``).
-        blocked_domains: Sites that the advertiser avoids.
-        bundles: Apps.
-        blocked_bundles: Apps that the advertiser avoids.
-        segments: Audience segments, of which a user must be in one.
-        blocked_segments: Audience segments that the advertiser leaves out.
-        formats: Placement formats.
-        hours: Hours of the day, 0-23, in the user's time where the request tells it.
-        days: Days of the week, 0 = Monday.
-        exchanges: Who may ask.
-    """
-
-    countries: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
-    cities: tuple[str, ...] = ()
-    device_kinds: tuple[str, ...] = ()
-    os: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    categories_in: dict[int, tuple[str, ...]] = {}
-    blocked_categories: tuple[str, ...] = ()
-    domains: tuple[str, ...] = ()
-    blocked_domains: tuple[str, ...] = ()
-    bundles: tuple[str, ...] = ()
-    blocked_bundles: tuple[str, ...] = ()
-    segments: tuple[str, ...] = ()
-    blocked_segments: tuple[str, ...] = ()
-    formats: tuple[Format, ...] = ()
-    hours: tuple[int, ...] = ()
-    days: tuple[int, ...] = ()
-    exchanges: tuple[str, ...] = ()
 
 
 class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -180,7 +134,12 @@ def _first_complaint(campaigns: tuple[Campaign, ...]) -> str | None:
             if identifier in seen:
                 return f"id {identifier!r} is used twice; ids must be unique in the file"
             seen.add(identifier)
-        complaint = _money_complaint(campaign) or _creative_complaint(campaign)
+        complaint = (
+            _money_complaint(campaign)
+            or targeting_complaint(campaign.targeting)
+            or _trade_complaint(campaign)
+            or _creative_complaint(campaign)
+        )
         if complaint is not None:
             return f"campaign {campaign.id!r}: {complaint}"
     return None
@@ -203,6 +162,17 @@ def _flight_complaint(starts_at: datetime | None, ends_at: datetime | None) -> s
         return "starts_at and ends_at need a time zone, e.g. 2026-11-23T00:00:00Z"
     if starts_at is not None and ends_at is not None and ends_at <= starts_at:
         return "ends_at must be after starts_at"
+    return None
+
+
+def _trade_complaint(campaign: Campaign) -> str | None:
+    """Return what is wrong with the terms on which a campaign buys."""
+    if not campaign.seat or not all(campaign.deals):
+        return "seat and deals need names"
+    if not campaign.open_auction and not campaign.deals:
+        return "has no deals and open_auction = false, so it would never bid"
+    if 1 in campaign.categories_in:
+        return "categories_in is for taxonomies other than 1; those codes belong in categories"
     return None
 
 
