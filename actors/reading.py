@@ -7,7 +7,6 @@ start and handed in, so that reading a request stays a pure function.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -129,7 +128,7 @@ def watched_rates(settings: Settings, clock: Clock, bidder: str) -> WatchedRates
     """
     market, log = settings.market, get_logger(bidder=bidder)
     return WatchedRates(
-        Path(market.rates) if market.rates else None,
+        market.rate_file,
         market.rates_check_s,
         clock,
         lambda error: log.error("rates_faulty", reason=str(error)),

@@ -161,9 +161,10 @@ def check_notices(settings: Settings) -> Iterator[Finding]:
 
 
 def check_world(settings: Settings) -> Iterator[Finding]:
-    """Do the campaigns, the default profiles and the models load?"""
+    """Do the campaigns, the default profiles, the exchange rates and the models load?"""
     yield _attempt("campaigns", lambda: _campaigns(settings))
     yield _attempt("default profiles", lambda: _profiles(settings))
+    yield _attempt("exchange rates", lambda: _rates(settings))
     for model in TRAINABLE:
         look = functools.partial(_weights, model, settings.models.folder)
         yield _attempt(f"model {model}", look)
@@ -187,6 +188,13 @@ def _profiles(settings: Settings) -> str:
 
     load_default_profiles(settings.node.profile_file)
     return settings.node.profiles or "those of the package"
+
+
+def _rates(settings: Settings) -> str:
+    from config.rates import load_rates
+
+    table = load_rates(settings.market.rate_file)
+    return f"{len(table.micros)} currencies, as of {table.as_of or 'nobody says when'}"
 
 
 def _weights(model: str, root: Path | None) -> str:

@@ -66,8 +66,7 @@ def update(node: Node, file: BinaryIO, output: str) -> None:
 
 
 def _configured(node: Node) -> Path | None:
-    name = node.running_settings().market.rates
-    return Path(name) if name else None
+    return node.running_settings().market.rate_file
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -79,12 +79,14 @@ def start(settings: Settings, *, detach: bool) -> None:
 
 
 def refuse_faulty_files(settings: Settings) -> None:
-    """Raise a ConfigError when the campaigns or the default profiles can't be read."""
+    """Raise a ConfigError when campaigns, default profiles or exchange rates can't be read."""
     from config.campaigns import load_campaigns
     from config.profiles import load_default_profiles
+    from config.rates import load_rates
 
     load_campaigns(settings.node.campaign_file)
     load_default_profiles(settings.node.profile_file)
+    load_rates(settings.market.rate_file)
 
 
 def refuse_full_disk(paths: NodePaths) -> None:

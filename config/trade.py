@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -35,6 +36,11 @@ class MarketSettings(Section):
     """How often the table is looked at, and read again when it has changed."""
     max_deals: Annotated[int, Field(ge=0, le=64)] = 8
     """Deals of one impression that are bid on at most."""
+
+    @property
+    def rate_file(self) -> Path | None:
+        """The table of exchange rates, None for the sample of the package."""
+        return Path(self.rates) if self.rates else None
 
 
 class PrivacySettings(Section):
