@@ -31,6 +31,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from actors import reasons
+from models.eligibility import rules
 from tests.cases.cell import Cells, Visit
 from tests.cases.verdict import differences
 
@@ -69,3 +71,33 @@ def test_a_case_gives_what_its_table_says(cells: Cells, case: dict[str, Any]) ->
 def test_names_of_cases_are_unique() -> None:
     names = [case["name"] for _, case in FOUND]
     assert len(set(names)) == len(names), sorted({name for name in names if names.count(name) > 1})
+
+
+LEAST_CASES = 150
+# What only a node with something broken says; the tests named here break it.
+ONLY_IN_TROUBLE = {
+    "budget_unavailable",  # test_failing_world
+    "decider_died",  # test_bidder_cell
+    "log_unavailable",  # test_gateway
+    "malformed",  # test_codec: a case is a request that can be read
+    "no_fallback",  # test_failing_world
+    "not_reserved",  # test_decision
+    "out_of_time",  # test_decision
+    "oversight_unavailable",  # test_failing_world
+    "overloaded",  # test_intake
+    "vetoed",  # test_oversight: the index has refused before
+}
+
+
+def test_there_are_cases_enough() -> None:
+    assert len(FOUND) >= LEAST_CASES
+
+
+def test_every_reason_word_has_a_case() -> None:
+    expected = [case["expect"] for _, case in FOUND]
+    said = {each["reason"] for each in expected if "reason" in each}
+    said |= {reason for each in expected for reason in each.get("why", {}).values()}
+    words = {part for reason in said for part in reason.split(":")}
+    codes = {value for name, value in vars(reasons).items() if name.isupper() and name[0] != "_"}
+    codes = {code for code in codes if isinstance(code, str)}
+    assert (codes | set(rules.REASONS)) - words - ONLY_IN_TROUBLE == set()

@@ -216,7 +216,7 @@ def spoilt(draw: st.DrawFn, sound: st.SearchStrategy[dict[str, Any]]) -> Any:
         elif what == 2 and isinstance(owner, dict):
             owner[draw(TEXT)] = owner[key]
         else:
-            owner[key] = draw(NASTY)
+            owner[key] = deepcopy(draw(NASTY))  # what is drawn is shared, and spoilt further here
         if not document:
             break
     return document
