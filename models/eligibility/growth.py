@@ -218,7 +218,11 @@ def _by_form(ads: Sequence[Ad], asked: frozenset[int]) -> Node:
 
 def _by_likeness(ads: Sequence[Ad], respects: tuple[_Respect, ...]) -> Node:
     """Put ads into groups, each time by that in which they differ least."""
-    best = _best_respect(ads, respects) if len(ads) > 2 * LEAF else None
+    if len(ads) <= 2 * LEAF:
+        return tuple(ads)
+    sample = ads[:: max(1, len(ads) // GROUP_SAMPLE)]
+    respects = tuple([each for each in respects if any(map(each.read, sample))])
+    best = _best_respect(sample, respects)
     if best is None:
         return tuple(ads)
     respect, by_commonest = best
@@ -238,22 +242,27 @@ def _by_likeness(ads: Sequence[Ad], respects: tuple[_Respect, ...]) -> Node:
 
 
 def _best_respect(
-    ads: Sequence[Ad], respects: tuple[_Respect, ...]
+    sample: Sequence[Ad], respects: tuple[_Respect, ...]
 ) -> tuple[_Respect, bool] | None:
     """Return in what to group ads, that with the fewest groups, and whether by commonest values."""
-    sample = ads[:: max(1, len(ads) // GROUP_SAMPLE)]
     best, fewest = None, len(sample) // LEAST_GROUP
     for respect in respects:
         sets = set(map(respect.read, sample))
-        if sets == {_NOTHING}:
-            continue
         if len(sets) <= fewest:
             best, fewest = (respect, False), len(sets) - 1
-        elif respect.rounds and max(map(len, sets)) > 1:
-            kinds = len(set(map(_commonest(sample, respect), sample)))
+        elif respect.rounds:
+            kinds = _kinds(sample, respect)
             if kinds <= fewest:
                 best, fewest = (respect, True), kinds - 1
     return best
+
+
+def _kinds(sample: Sequence[Ad], respect: _Respect) -> int:
+    """Return into how many groups commonest values would put ads; many are not counted out."""
+    part = sample[:: max(1, len(sample) // SAMPLE)]
+    if 2 * len(set(map(_commonest(part, respect), part))) > len(part):
+        return len(sample)
+    return len(set(map(_commonest(sample, respect), sample)))
 
 
 def _commonest(ads: Sequence[Ad], respect: _Respect) -> Callable[[Ad], frozenset[object]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
         ("days", 6, 7),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_with_its_field(
-    field: str, good: object, bad: object
-) -> None:
-    assert targeting_complaint(Targeting(**{field: (good,)})) is None
-    complaint = targeting_complaint(Targeting(**{field: (good, bad)}))
+def test_a_value_that_cannot_be_is_refused_with_its_field(field: str, good: Any, bad: Any) -> None:
+    fine: dict[str, Any] = {field: (good,)}
+    broken: dict[str, Any] = {field: (good, bad)}
+    assert targeting_complaint(Targeting(**fine)) is None
+    complaint = targeting_complaint(Targeting(**broken))
     assert complaint is not None
     assert complaint.startswith(f"targeting.{field} ")
 
