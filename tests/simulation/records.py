@@ -34,10 +34,14 @@ class Records:
             self._world.history.blame("recorded", f"bids without a record: {missing[:3]}")
 
     def check_live(self, request_ids: set[str]) -> None:
-        """Blame decisions of a well node that were not made by all its agents."""
+        """Blame decisions of a well node that were not made by all its agents.
+
+        The first request after an agent was late asks it alone; a second look of that request waits
+        a moment for how that ends, and is answered at its second attempt.
+        """
         for record in self._read():
             if record["request_id"] in request_ids:
-                stood_in = [step for step in record["steps"] if step["kind"] != "live"]
+                stood_in = [step for step in record["steps"] if step["kind"] == "fallback"]
                 if stood_in:
                     what = f"{record['request_id']} of {record['bidder']}: {stood_in}"
                     self._world.history.blame("well_again", what)
