@@ -12,20 +12,15 @@ from actors import reasons
 from actors.log_health import LogHealth
 from actors.messages import Offered, Released
 from actors.reasons import is_more_telling
-from actors.records import user_hash, user_salt
-from actors.responses import DOLLAR, bid_of, response_of
+from actors.responses import DOLLAR, response_of
 from transport.codec import encode_response
 from transport.errors import SegmentError
-from transport.notices import NoticeKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.gateway import GatewayKit
-    from actors.messages import Bid as DecidedBid
-    from actors.messages import Decided
     from actors.pending import Pending
-    from models.opportunity import Opportunity
     from supervision import LightActor
     from transport.frames import ServerLink
     from transport.openrtb import Bid
@@ -75,14 +70,14 @@ class Answers:
             kit.meter.decided(decided)
             if kit.journal.decisions:
                 kit.journal.decided(request_id, decided)
-            if decided.bid is None:
+            if decided.bid is None or decided.offer is None:
                 imp_id = decided.opportunity.imp_id
                 if is_more_telling(decided.reason, why.get(imp_id, "")):
                     why[imp_id] = decided.reason
             else:
                 currency = decided.opportunity.currency
                 seat = decided.bid.candidate.campaign.seat
-                bids.setdefault(seat, []).append(self._bid(decided))
+                bids.setdefault(seat, []).append(decided.offer)
             if decided.notes is not None:
                 story.append(decided.notes)
         response = response_of(request_id, bids, why, story, currency)
@@ -90,15 +85,6 @@ class Answers:
         if not self._flushing:
             self._flushing = True
             self._owner.wake_after(0.0, FLUSH)
-
-    def _bid(self, decided: Decided) -> Bid:
-        bid = decided.bid
-        assert bid is not None
-        kit = self._kit
-        now = (kit.unix_clock(), self._owner.cell.clock())
-        name = name_of(bid, decided.opportunity, now, kit.secret)
-        token = name.encode(kit.secret)
-        return bid_of(kit.form, decided.opportunity, bid, token)
 
     def flush(self) -> None:
         """Write the burst's decision records, then let its answers go."""
@@ -166,32 +152,3 @@ class Answers:
         answer = encode_response(response_of(request_id, {}, why), pending.admitted.form)
         for header in pending.headers:
             self._server.reply(header, answer)
-
-
-def name_of(
-    bid: DecidedBid, opportunity: Opportunity, now: tuple[float, float], secret: bytes
-) -> NoticeKey:
-    """Return what every notice about a bid will say.
-
-    Args:
-        bid: The decision.
-        opportunity: The impression; its user is named, as a keyed hash, only where somebody counts
-            how often a user sees the ad.
-        now: Seconds since 1970, and seconds of the machine's monotonic clock.
-        secret: Keys the hash.
-    """
-    campaign, creative = bid.candidate.campaign, bid.candidate.creative
-    is_counted = bool(campaign.caps or creative.caps) and not opportunity.test
-    return NoticeKey(
-        key=bid.key,
-        campaign_id=campaign.id,
-        lease_id=bid.lease_id,
-        bid_micros=bid.cost_micros or bid.bid_micros,
-        creative_id=creative.id,
-        issued_s=int(now[0]),
-        uptime_s=int(now[1]),
-        user=user_hash(opportunity.user_id, user_salt(secret)) if is_counted else "",
-        quantity=opportunity.quantity,
-        currency_micros=opportunity.currency_micros,
-        test=opportunity.test,
-    )

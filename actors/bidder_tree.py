@@ -38,6 +38,7 @@ from actors.link_ledger import LedgerLink
 from actors.looks import held_deals
 from actors.metering import Meter
 from actors.notice_rules import terms_of
+from actors.offers import OfferWriter
 from actors.orchestrator import Orchestrator, OrchestratorKit
 from actors.oversight import Oversight
 from actors.reading import reading_of, watched_rates
@@ -279,6 +280,7 @@ class _Bidder:
             rules,
             EligibleAds(CampaignIndex(self._campaigns), self._campaigns),
             user_salt(self._world.secret),
+            self._writer(),
             reading_of(self._settings, self._rates),
         )
         template = ChildSpec(
@@ -289,6 +291,11 @@ class _Bidder:
             mailbox_limit=IMPRESSION_MAILBOX,
         )
         return self.supervisor("impressions", "simple_one_for_one", (template,), "impressions")
+
+    def _writer(self) -> OfferWriter:
+        settings, world = self._settings, self._world
+        form = NoticeForm(settings.notice_url, int(settings.money.win_window_s))
+        return OfferWriter(form, world.secret, world.unix_clock)
 
     # --- the edge ------------------------------------------------------------------------------
 
@@ -308,7 +315,6 @@ class _Bidder:
                 gateway.network_margin_ms / 1000,
                 gateway.min_time_ms / 1000,
             ),
-            form=NoticeForm(settings.notice_url, int(settings.money.win_window_s)),
             memory_entries=MEMORY_ENTRIES if settings.defences.deduplication else 0,
             memory_bytes=MEMORY_BYTES,
             links=self._world.links,

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from actors.journal import Journal
     from actors.metering import Meter
     from actors.pending import Pending
-    from actors.responses import NoticeForm
     from supervision.ref import Ref, Timer
     from supervision.registry import Route
     from transport.faults import Link
@@ -54,7 +53,6 @@ class GatewayKit:
         bidder: Name of the bidder; begins the names of its bids.
         urls: Addresses that take bid requests.
         door: Which requests come in.
-        form: What a bid promises.
         memory_entries: Answers remembered at most; with 0 a repeated request is a new one.
         memory_bytes: Bytes of remembered requests and answers at most.
         links: Makes the socket.
@@ -73,7 +71,6 @@ class GatewayKit:
     bidder: str
     urls: tuple[str, ...]
     door: DoorRules
-    form: NoticeForm
     memory_entries: int
     memory_bytes: int
     links: LinkFactory

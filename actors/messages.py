@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from models.eligibility import Candidate
 from models.opportunity import Opportunity
 from transport.messages import Event, StepTaken
+from transport.openrtb import Bid as Offer
 
 AnswerKind = Literal["live", "retried", "fallback"]
 """How a step got its answer: at the first attempt, at the second, or from its fallback."""
@@ -227,6 +228,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         job_id: The gateway's number of this impression.
         bid: The bid, or None.
+        offer: The bid as it leaves.
         reason: Why there is no bid ("" with a bid); a code of ``actors.reasons``.
         steps: What each step did, in order of completion.
         record: The decision record, encoded, to be written before the answer leaves.
@@ -243,6 +245,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     opportunity: Opportunity
     vector: NDArray[np.float32] | None = None
     notes: Mapping[str, object] | None = None
+    offer: Offer | None = None
 
 
 class Feedback(msgspec.Struct, frozen=True, gc=False):

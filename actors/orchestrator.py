@@ -27,6 +27,7 @@ from transport.openrtb import wants_explanation
 if TYPE_CHECKING:
     from actors.decision import DecisionRules
     from actors.eligible import EligibleAds
+    from actors.offers import OfferWriter
     from supervision.ref import Ref, Timer
     from supervision.registry import Route
     from transport.openrtb import BidRequest, Deal, Imp
@@ -41,6 +42,7 @@ class OrchestratorKit:
         rules: Shares, caps and fallbacks.
         ads: Which ads may be shown.
         user_salt: Key of the user hash in the decision log.
+        writer: Writes bids.
         reading: By what requests are read.
     """
 
@@ -48,6 +50,7 @@ class OrchestratorKit:
     rules: DecisionRules
     ads: EligibleAds
     user_salt: bytes
+    writer: OfferWriter
     reading: Reading = field(default_factory=Reading)
 
 
@@ -174,6 +177,8 @@ class Orchestrator(LightActor):
         if decision.may_hold_money:
             # We gave up on a reservation that may still be made: give it back by its name.
             self.publish(Released(job.key))
+        bid, opportunity = decision.bid, decision.opportunity
+        offer = None if bid is None else kit.writer.offer(bid, opportunity, self.cell.clock())
         record = encode(record_of(decision, kit.bidder, job.unix_s, kit.user_salt))
         explains = job.may_explain and wants_explanation(job.request)
         notes = self._story() if explains else None
@@ -182,13 +187,14 @@ class Orchestrator(LightActor):
             job.gateway,
             Decided(
                 job.job_id,
-                decision.bid,
+                bid,
                 decision.reason,
                 decision.reports,
                 record,
-                decision.opportunity,
+                opportunity,
                 decision.vector,
                 notes,
+                offer,
             ),
         )
         self.stop()

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from actors.messages import Funded, Offered, Reserve
+from actors.messages import Funded, Offered, Released, Reserve
+from actors.offers import OfferWriter
 from tests.actors.nodes import Node, bids_of
 from tests.actors.test_gateway import SECRET, Bench, imp, request
 from transport.notices import NoticeKey
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 DEALS = [{"id": f"d{number}"} for number in range(9)]
 HELD = frozenset(each["id"] for each in DEALS)
@@ -59,6 +62,28 @@ def test_a_test_gets_a_bid_reserves_nothing_and_is_not_learnt_from() -> None:
     assert not bench.bus.of(Offered)
     record = msgspec.msgpack.decode(bench.log.written[0])
     assert (record["outcome"], record["test"]) == ("bid", True)
+
+
+def test_an_ad_that_cannot_be_written_costs_its_bid_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    write = OfferWriter.offer
+
+    def careless(self: OfferWriter, bid: Any, opportunity: Any, now_s: float) -> Any:
+        if opportunity.imp_id == "bad":
+            raise KeyError("no template")
+        return write(self, bid, opportunity, now_s)
+
+    monkeypatch.setattr(OfferWriter, "offer", careless)
+    number = bench.send(request(imp=[imp("bad"), imp("good")]))
+    bench.world.run()
+    (bid,) = bids_of(bench.answers()[number])
+    assert bid["impid"] == "good"
+    (released,) = bench.bus.of(Released)
+    assert released.key != NoticeKey.decode(SECRET, bid["id"]).key
+    alone = bench.exchange(request(imp=[imp("bad")]))
+    assert (alone["ext"]["reason"], alone["nbr"]) == ("decider_died", 1)
 
 
 def test_a_name_says_what_all_impressions_of_a_play_cost() -> None:

@@ -35,6 +35,7 @@ from actors.messages import (
     Vetted,
 )
 from actors.metering import Meter
+from actors.offers import OfferWriter
 from actors.orchestrator import Orchestrator, OrchestratorKit
 from actors.responses import NoticeForm
 from models.eligibility import CampaignIndex
@@ -115,7 +116,9 @@ class Bench:
         self.metrics = MemoryMetrics()
         self.lines = Lines()
         ads = EligibleAds(CampaignIndex([campaign()]), [campaign()])
-        kit = OrchestratorKit("b", rules(), ads, b"salt")
+        form = NoticeForm("http://notices.example", 30)
+        writer = OfferWriter(form, SECRET, world.unix_clock)
+        kit = OrchestratorKit("b", rules(), ads, b"salt", writer)
         template = ChildSpec("impression", Start(Orchestrator, (kit,)), restart="temporary")
         flags = SupervisorFlags("simple_one_for_one")
         self.impressions = world.spawn(Supervisor(flags, (template,)), "impressions")
@@ -124,7 +127,6 @@ class Bench:
             bidder="b",
             urls=(URL,),
             door=DoorRules(10_000, 8, 0.1, 0.01, 0.002),
-            form=NoticeForm("http://notices.example", 30),
             memory_entries=100,
             memory_bytes=1 << 20,
             links=world.hub,
