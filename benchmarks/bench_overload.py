@@ -9,21 +9,18 @@ latency counts from the moment a request was due. Of the answers
 * *in time* those accepted that were decided and were back within the request's ``tmax``,
 * *goodput* the last ones a second.
 
-Every request has an id of its own, and an answer with another id is counted as wrong. The client
-speaks nng's protocol by itself, many frames in one system call: it shares the machine with the
-node, and what it takes is not there for decisions.
+Every request has an id of its own, and an answer with another id is counted as wrong. With
+``--door http`` the requests go through the edge, over many connections; there, too, the capacity is
+that of the door.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import platform
 import select
-import socket
-import struct
 import sys
 import time
 from dataclasses import dataclass, field
@@ -32,88 +29,27 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.bench_path import BURST, TMAX_MS, Traffic, closed_loop
+from benchmarks.bench_path import BURST, TMAX_MS, Traffic
 from benchmarks.nodes import own_node
-from cli.play import lanes
+from benchmarks.wires import HttpWire, NngWire
 from cli.play.summary import percentile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from benchmarks.nodes import OwnNode
+    from benchmarks.wires import Wire
+
 FACTORS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 PATIENCE_S = 5.0
 """A request without an answer for so long after the last one came stays unanswered."""
 REST_S = 0.5
+NNG_CONNECTIONS = 4
+HTTP_CONNECTIONS = 256
 FIRST_NUMBER = 1_000_000
 """Requests of the ladder have numbers above those that the capacity was measured with."""
 _REFUSED = (b'"reason":"overloaded"', b'"reason":"insufficient_time"')
 _GIVEN_UP = b'"reason":"out_of_time"'
-
-
-class Wire:
-    """Connections to nng REP sockets, each with many requests under way.
-
-    Args:
-        urls: ``tcp://HOST:PORT``; connections take turns.
-        connections: How many in all.
-    """
-
-    HELLO = b"\0SP\0\0\x30\0\0"  # of a REQ socket, the peer's is REP's
-    FRAME = struct.Struct(">QI")  # length of what follows, number of the request
-    REQUEST = 0x8000_0000
-
-    def __init__(self, urls: Sequence[str], connections: int) -> None:
-        self._out: list[bytearray] = []
-        self._in: list[bytearray] = []
-        self._turn = 0
-        self.sockets: list[socket.socket] = []
-        for index in range(connections):
-            host, _, port = urls[index % len(urls)].removeprefix("tcp://").rpartition(":")
-            line = socket.create_connection((host, int(port)), PATIENCE_S)
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            line.sendall(self.HELLO)
-            if len(line.recv(len(self.HELLO), socket.MSG_WAITALL)) != len(self.HELLO):
-                raise ConnectionError(f"{urls[index % len(urls)]} does not speak nng's protocol")
-            line.setblocking(False)
-            self.sockets.append(line)
-            self._out.append(bytearray())
-            self._in.append(bytearray())
-
-    def send(self, number: int, body: bytes) -> None:
-        """Put a request into the line whose turn it is."""
-        self._turn = (self._turn + 1) % len(self._out)
-        self._out[self._turn] += self.FRAME.pack(len(body) + 4, number | self.REQUEST) + body
-
-    def exchange(self, wait_s: float) -> list[tuple[int, bytes]]:
-        """Send what the peers take and return what they have sent, after ``wait_s`` at most."""
-        for line, out in zip(self.sockets, self._out, strict=True):
-            if out:
-                with contextlib.suppress(BlockingIOError):
-                    del out[: line.send(out)]
-        blocked = [line for line, out in zip(self.sockets, self._out, strict=True) if out]
-        readable = select.select(self.sockets, blocked, (), wait_s)[0]
-        answers: list[tuple[int, bytes]] = []
-        for line, taken in zip(self.sockets, self._in, strict=True):
-            if line in readable:
-                taken.extend(line.recv(1 << 20))
-                self._split(taken, answers)
-        return answers
-
-    def _split(self, taken: bytearray, answers: list[tuple[int, bytes]]) -> None:
-        at, header = 0, self.FRAME.size
-        while at + header <= len(taken):
-            length, number = self.FRAME.unpack_from(taken, at)
-            end = at + 8 + length
-            if end > len(taken):
-                break
-            answers.append((number ^ self.REQUEST, bytes(taken[at + header : end])))
-            at = end
-        del taken[:at]
-
-    def close(self) -> None:
-        """Close all lines."""
-        for line in self.sockets:
-            line.close()
 
 
 @dataclass(slots=True)
@@ -213,22 +149,31 @@ def offer(wire: Wire, traffic: Traffic, load: Load, first: int) -> int:
         if answers:
             last_s = clock()
         for number, body in answers:
-            load.note(number, 1000 * (last_s - due_s.pop(number)), body)
+            if number in due_s:  # else it comes after a load that has given it up
+                load.note(number, 1000 * (last_s - due_s.pop(number)), body)
     load.offered = sent
     return first + sent
 
 
-def capacity_of(urls: Sequence[str], options: argparse.Namespace) -> float:
+def capacity_of(wire: Wire, options: argparse.Namespace) -> float:
     """Return how many requests a second are answered to one who keeps some in flight."""
-    links = lanes.dial(urls[:1])
-    for url in urls[1:]:
-        links[0].dial(url)  # one client, all bidders: nng spreads the load
-    try:
-        traffic = Traffic(options.seed)
-        closed_loop(links[0], traffic, options.seconds / 2, options.window)
-        return closed_loop(links[0], traffic, options.seconds, options.window).rate
-    finally:
-        lanes.close(links)
+    traffic = Traffic(options.seed)
+    clock = time.perf_counter
+    number = in_flight = answered = 0
+    warm_s = clock() + options.seconds / 2
+    over_s = warm_s + options.seconds
+    while (now_s := clock()) < over_s:
+        while in_flight < options.window:
+            number += 1
+            in_flight += 1
+            wire.send(number, traffic.next())
+        answers = wire.exchange(PATIENCE_S)
+        in_flight -= len(answers)
+        if now_s >= warm_s:
+            answered += len(answers)
+    while in_flight and clock() < over_s + PATIENCE_S:
+        in_flight -= len(wire.exchange(REST_S))
+    return answered / float(options.seconds)
 
 
 def ladder(wire: Wire, options: argparse.Namespace, capacity: float) -> list[Load]:
@@ -245,10 +190,18 @@ def ladder(wire: Wire, options: argparse.Namespace, capacity: float) -> list[Loa
     return loads
 
 
+def wire_to(node: OwnNode, options: argparse.Namespace) -> Wire:
+    """Connect to the door that is asked for."""
+    if options.door == "http":
+        return HttpWire(node.http_port, options.connections or HTTP_CONNECTIONS)
+    return NngWire(node.gateway_urls, options.connections or NNG_CONNECTIONS)
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Take all measurements, each on a node of its own, and return them as JSON-able data."""
     found: dict[str, Any] = {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+        "door": options.door,
         "bidders": options.bidders,
         "seconds": options.seconds,
         "tmax_ms": TMAX_MS,
@@ -256,11 +209,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     capacity = 0.0
     for name in ("on", "off"):
         shed = f"overload.shed={str(name == 'on').lower()}"
-        with own_node(options.bidders, settings=(shed,)) as node:
-            measured = capacity_of(node.gateway_urls, options)
-            capacity = capacity or measured
-            wire = Wire(node.gateway_urls, options.connections)
+        with own_node(options.bidders, edge=options.door == "http", settings=(shed,)) as node:
+            wire = wire_to(node, options)
             try:
+                measured = capacity_of(wire, options)
+                capacity = capacity or measured
                 loads = ladder(wire, options, capacity)
             finally:
                 wire.close()
@@ -273,7 +226,8 @@ def print_report(found: dict[str, Any]) -> None:
     """Print the measurements as a table for a person."""
     machine = found["machine"]
     print(
-        f"{machine['cores']} cores, Python {machine['python']}, {found['bidders']} bidders; "
+        f"{found['door']}, {found['bidders']} bidders, {machine['cores']} cores, "
+        f"Python {machine['python']}; "
         f"capacity {found['capacity_per_s']:,} requests/s, tmax {found['tmax_ms']:g} ms"
     )
     heads = (
@@ -317,7 +271,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0, help="of one measurement")
     parser.add_argument("--window", type=int, default=48, help="in flight, for the capacity")
-    parser.add_argument("--connections", type=int, default=4, help="of the open loop")
+    parser.add_argument("--door", choices=("nng", "http"), default="nng")
+    parser.add_argument(
+        "--connections",
+        type=int,
+        default=0,
+        help=f"default: {NNG_CONNECTIONS} over nng, {HTTP_CONNECTIONS} over HTTP",
+    )
     parser.add_argument("--bidders", type=int, default=1)
     parser.add_argument("--factors", type=float, nargs="+", default=FACTORS, help="of the capacity")
     parser.add_argument("--seed", type=int, default=1, help="of the sample world")

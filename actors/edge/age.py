@@ -1,8 +1,8 @@
 """How old is a request when a loop comes to look at it?
 
-Principle: what a loop serves now came while it was busy with the round before, at the earliest when
-that began; a loop that rested in between was woken by what it serves. So a busy loop's requests are
-taken for as old as its last round, which errs on the side of haste.
+Principle: ask the loop itself. While there is work, a timer is set every few milliseconds; by how
+much it rings too late is how long everything waits that has become ready meanwhile, requests in the
+kernel's buffers included. A loop whose timers are late has no time to rest.
 """
 
 from __future__ import annotations
@@ -12,41 +12,64 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-REST_S: Final = 0.002
-"""A pause that is shorter may be a loop's own doing; its clock counts milliseconds."""
+PROBE_S: Final = 0.005
+"""Between two looks, while there is work."""
+LATE_S: Final = 0.003
+"""A timer that is later than this waited for others; a loop's own clock counts milliseconds."""
 
 
 class LoopAge:
-    """What one asyncio loop knows of the age of its work.
+    """What one loop knows of the age of its work.
 
     Args:
-        turn_clock: The loop's own time: when its present round began.
-        clock: The same clock as it is now.
+        clock: Monotonic seconds.
+        call_later: Has something called after so many seconds, in the loop.
 
     Attributes:
+        lag_s: How long what is served now has waited, as far as is known.
         awake_s: Since when the loop has not rested.
     """
 
-    __slots__ = ("_clock", "_last_s", "_since_s", "_turn_clock", "_turn_s", "awake_s")
+    __slots__ = ("_call_later", "_clock", "_due_s", "_is_set", "_worked", "awake_s", "lag_s")
 
-    def __init__(self, turn_clock: Callable[[], float], clock: Callable[[], float]) -> None:
-        self._turn_clock = turn_clock
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        call_later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
         self._clock = clock
-        self._turn_s = self._since_s = self.awake_s = turn_clock()
-        self._last_s = clock()
+        self._call_later = call_later
+        self._is_set = self._worked = False
+        self._due_s = 0.0
+        self.lag_s = 0.0
+        self.awake_s = clock()
 
     def arrived_s(self) -> float:
-        """Return the moment before which what is served now cannot have come."""
-        turn_s = self._turn_clock()
-        if turn_s != self._turn_s:
-            if turn_s - self._last_s > REST_S:
-                self._since_s = self.awake_s = turn_s
-            else:
-                self._since_s = self._turn_s
-            self._turn_s = turn_s
-        self._last_s = self._clock()
-        return self._since_s
+        """Return when what is served now came, as far as is known."""
+        now_s = self._clock()
+        self._worked = True
+        if not self._is_set:
+            self.awake_s = now_s
+            self._set(now_s)
+        elif now_s - self._due_s > self.lag_s:  # a timer that has not even rung yet tells as much
+            self.lag_s = now_s - self._due_s
+        return now_s - self.lag_s
 
-    def worked(self) -> None:
-        """Note that the loop is at work now."""
-        self.arrived_s()
+    def _set(self, now_s: float) -> None:
+        self._is_set = True
+        self._worked = False
+        self._due_s = now_s + PROBE_S
+        self._call_later(PROBE_S, self._rung)
+
+    def _rung(self) -> None:
+        now_s = self._clock()
+        late_s = now_s - self._due_s
+        if late_s > LATE_S:
+            self.lag_s = late_s
+        else:
+            self.lag_s, self.awake_s = 0.0, now_s
+        self._is_set = False
+        if self._worked:
+            self._set(now_s)
+        else:
+            self.lag_s, self.awake_s = 0.0, now_s

@@ -142,7 +142,6 @@ class BidRoute:
             return no_bid(_TOO_LATE)
         frame = enclose(envelope, body, options.seal)
         answer = await self._gateways.ask(frame, arrived_s + time_s)
-        self._age.worked()
         self._limiter.answered(self._clock() - arrived_s, time_s, self._age.awake_s)
         return reply_to_bid(answer, explain=head.explain and envelope.may_explain)
 

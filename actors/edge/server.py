@@ -148,7 +148,7 @@ class HttpThread:
     def _app(self, gateways: Bidders, desks: Bidders, loop: asyncio.AbstractEventLoop) -> EdgeApp:
         options = self._options
         numbers = Numbers(gateways, desks)
-        age = LoopAge(loop.time, options.clock)
+        age = LoopAge(options.clock, loop.call_later)
         bid = BidRoute(gateways, numbers, options, self._door, age)
         numbers.watch_limit(lambda: bid.limit)
         others = OtherRoutes(

@@ -95,7 +95,7 @@ class World:
             **options,
         )
         door = Door(tokens, Explained(self.options.explain_from))
-        age = LoopAge(self.loop.time, self.loop.time)
+        age = LoopAge(self.loop.time, self.loop.call_later)
         self.bids = bid = BidRoute(self.gateways, self.numbers, self.options, door, age)
         others = OtherRoutes(
             self.gateways,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from actors.edge.age import REST_S, LoopAge
+from actors.edge.age import PROBE_S, LoopAge
 from actors.overload import BUSY_S, FEWEST, FIRST, INTERVAL_S, LEAST, TARGET_SHARE, Limiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TIME_S = 0.1
 FAST_S, SLOW_S = 0.1 * TIME_S, 1.5 * TARGET_SHARE * TIME_S
@@ -95,42 +100,55 @@ def test_a_bound_below_the_usual_least_is_kept() -> None:
 
 
 class Loop:
-    """A loop whose rounds begin when they are told to."""
+    """A loop that serves one thing after the other, and its timer when it comes to it."""
 
     def __init__(self) -> None:
-        self.turn_s = self.now_s = 10.0
-        self.age = LoopAge(lambda: self.turn_s, lambda: self.now_s)
+        self.now_s = 10.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.age = LoopAge(lambda: self.now_s, self.call_later)
 
-    def next_round(self, at_s: float) -> None:
-        self.turn_s = self.now_s = at_s
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
+        self.timers.append((self.now_s + delay_s, call))
 
-    def work(self, seconds: float) -> float:
-        """Serve a request for so long; return when it is taken to have come."""
-        arrived_s = self.age.arrived_s()
+    def ring(self) -> None:
+        """Serve the timer that is due."""
+        [(due_s, call)] = self.timers
+        self.timers.clear()
+        self.now_s = max(self.now_s, due_s)
+        call()
+
+    def serve(self, seconds: float) -> float:
+        """Serve a request for so long; return how old it is taken to be."""
+        age_s = self.now_s - self.age.arrived_s()
         self.now_s += seconds
-        self.age.worked()
-        return arrived_s
+        return age_s
 
 
-def test_what_wakes_a_resting_loop_is_new() -> None:
+def test_what_a_loop_at_rest_gets_is_new_and_it_does_not_look_for_ever() -> None:
     loop = Loop()
-    loop.work(0.001)
-    loop.next_round(20.0)
-    assert loop.work(0.001) == 20.0
-    assert loop.age.awake_s == 20.0
+    assert loop.serve(0.001) == 0.0
+    loop.ring()
+    assert loop.timers == [], "nothing came meanwhile"
+    loop.now_s += 10.0
+    assert loop.serve(0.001) == 0.0
+    assert loop.age.awake_s == pytest.approx(loop.now_s - 0.001)
 
 
-def test_what_a_busy_loop_finds_is_as_old_as_its_last_round() -> None:
+def test_what_a_busy_loop_serves_is_as_old_as_its_timer_is_late() -> None:
     loop = Loop()
-    loop.next_round(20.0)
-    loop.work(0.050)
-    loop.next_round(loop.now_s + REST_S / 2)
-    assert loop.work(0.001) == 20.0
-    assert loop.age.awake_s == 20.0
+    loop.serve(0.050)
+    assert loop.serve(0.001) == pytest.approx(0.050 - PROBE_S), "before the timer has rung"
+    loop.ring()
+    assert loop.serve(0.001) == pytest.approx(0.051 - PROBE_S)
+    assert loop.age.awake_s == 10.0
 
 
-@pytest.mark.parametrize("rounds", [1, 5])
-def test_requests_of_one_round_are_of_one_age(rounds: int) -> None:
+def test_a_loop_that_catches_up_is_rested_and_its_work_is_new() -> None:
     loop = Loop()
-    loop.next_round(20.0)
-    assert {loop.work(0.001) for _ in range(rounds)} == {20.0}
+    loop.serve(0.050)
+    loop.serve(0.001)
+    loop.ring()
+    loop.serve(0.001)
+    loop.ring()
+    assert loop.serve(0.0) == 0.0
+    assert loop.age.awake_s == loop.now_s
