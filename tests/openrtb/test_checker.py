@@ -6,8 +6,11 @@ that has to be told.
 
 from __future__ import annotations
 
+import ast
 import json
+import sys
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -193,3 +196,17 @@ def test_a_floor_is_the_deals_then_the_mediums_then_the_impressions() -> None:
     timed = {"id": "d", "durfloors": [{"maxdur": 15, "bidfloor": 4.0}], "bidfloorcur": "GBP"}
     assert floor_of(imp, timed, "video", 15) == (4.0, "GBP")
     assert floor_of(imp, timed, "banner", 0) == (1.0, "EUR")
+
+
+@pytest.mark.parametrize("name", ["checker", "markup", "money"])
+def test_the_checker_shares_no_code_with_the_bidder(name: str) -> None:
+    tree = ast.parse(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8"))
+    named = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    named |= {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    assert all(each.partition(".")[0] in {*sys.stdlib_module_names, "tests"} for each in named)
+    assert all(each.startswith("tests.openrtb.") for each in named if each.startswith("tests"))
