@@ -1,9 +1,8 @@
 """Links in memory: the twins of ``transport.nng`` for tests and virtual time.
 
-Same promises, same bounds, same descriptors (eventfds), but one thread, no sockets, and every step
-happens at once and in a fixed order, so a run can be repeated exactly. A ``MemoryHub`` is a world
-of its own: links of different hubs never meet. What lies between links is a ``transport.wire``,
-perfect unless another one is handed in.
+Same promises, bounds and descriptors (eventfds), but one thread, no sockets, and every step happens
+at once and in a fixed order, so a run can be repeated exactly. Links of different hubs never meet.
+What lies between links is a ``transport.wire``, perfect unless another one is handed in.
 """
 
 from __future__ import annotations
@@ -45,9 +44,6 @@ class _Queue(Generic[_T]):
         self._items: deque[_T] = deque()
         self.signal = signal
         self._closed = False
-
-    def __len__(self) -> int:
-        return len(self._items)
 
     def put(self, item: _T) -> bool:
         """Append ``item``; False when full or closed."""
@@ -122,9 +118,8 @@ class MemoryHub:
 
     def unbind(self, listener: _Listener) -> None:
         """Free the addresses of ``listener``."""
-        self._listeners = {
-            u: found for u, found in self._listeners.items() if found is not listener
-        }
+        listeners = self._listeners.items()
+        self._listeners = {url: found for url, found in listeners if found is not listener}
 
     def register(self, url: str, dialer: _Dialer) -> None:
         """Connect ``dialer`` to ``url``, now or whenever someone listens there."""
