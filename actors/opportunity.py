@@ -52,16 +52,13 @@ def refusal(request: BidRequest, opportunity: Opportunity, reading: Reading) -> 
 
     Returns:
         ``currency`` (no currency that is taken has a rate), ``floor_currency`` (no way to fill
-        the impression has a floor in one that has), ``no_secure_markup`` (our
-        trackers have no TLS, and the placement wants it), ``incomplete_schain``,
+        the impression has a floor in one that has), ``incomplete_schain``,
         ``blocked_seller`` or ``no_consent_no_bid``.
     """
     if not opportunity.currency_micros:
         return "currency"
     if not opportunity.slots:
         return "floor_currency"
-    if opportunity.secure and reading.insecure_trackers:
-        return "no_secure_markup"
     chain = supply_chain_of(request)
     if chain is not None:
         complaint = reading.supply.complaint(chain)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from config.addresses import is_plain
 from config.rates import WatchedRates
 from transport.logs import get_logger
 
@@ -79,7 +78,6 @@ class Reading(msgspec.Struct, frozen=True):
         needs_consent: Without leave to use personal data there is no bid at all.
         supply: Through whom we buy.
         rates: What currencies are worth.
-        insecure_trackers: Browsers reach our trackers without TLS, so no markup of ours is secure.
     """
 
     vendor_id: int = 0
@@ -88,7 +86,6 @@ class Reading(msgspec.Struct, frozen=True):
     needs_consent: bool = False
     supply: SupplyRules = SupplyRules()
     rates: Rates = DollarsOnly()
-    insecure_trackers: bool = False
 
 
 def reading_of(settings: Settings, rates: Rates) -> Reading:
@@ -109,7 +106,6 @@ def reading_of(settings: Settings, rates: Rates) -> Reading:
             frozenset(name.lower() for name in supply.blocked_sellers),
         ),
         rates=rates,
-        insecure_trackers=is_plain(settings.edge.public_url),
     )
 
 

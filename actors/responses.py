@@ -26,9 +26,11 @@ from transport.openrtb import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from actors.markup.workshop import Template
     from actors.messages import Bid as DecidedBid
     from config.campaigns import Campaign
-    from models.opportunity import Opportunity
+    from config.creatives import Creative
+    from models.opportunity import Opportunity, Slot
 
 DOLLAR: Final = "USD"
 MICROS_PER_CPM: Final = 1000
@@ -52,15 +54,22 @@ class NoticeForm:
         expires_s: How long after the bid a win is still ours to pay.
     """
 
-    __slots__ = ("_billing", "_loss", "_win", "expires_s", "workshop")
+    __slots__ = ("_billing", "_loss", "_secure_workshop", "_win", "_workshop", "expires_s")
 
     def __init__(self, base_url: str, expires_s: int) -> None:
         trackers = Trackers(base_url)
         self.expires_s = expires_s
-        self.workshop = Workshop(trackers)
+        self._workshop = self._secure_workshop = Workshop(trackers)
+        if not base_url.startswith("https://"):
+            self._secure_workshop = Workshop(Trackers(base_url, in_markup=False))
         self._win, self._loss, self._billing = (
             tuple(url.split(MARK)) for url in (trackers.win, trackers.loss, trackers.billing)
         )
+
+    def template(self, creative: Creative, slot: Slot, *, secure: bool) -> Template:
+        """Return the markup of an ad for a placement, without what a secure one may not hold."""
+        workshop = self._secure_workshop if secure else self._workshop
+        return workshop.template(creative, slot)
 
     def win(self, token: str) -> str:
         """Return ``nurl`` of the bid with this signed name."""
@@ -86,7 +95,7 @@ def bid_of(form: NoticeForm, opportunity: Opportunity, bid: DecidedBid, token: s
     """
     candidate = bid.candidate
     campaign, creative, slot = candidate.campaign, candidate.creative, candidate.slot
-    template = form.workshop.template(creative, slot)
+    template = form.template(creative, slot, secure=opportunity.secure)
     deal, life_s = opportunity.deal, opportunity.life_s
     cattax, cat = categories_of(campaign, opportunity.category_taxonomy)
     return Bid(

@@ -17,7 +17,8 @@ _PIXEL: Final = '<img src="{url}" width="1" height="1" alt="" style="position:ab
 def banner_html(creative: Creative, trackers: Trackers) -> str:
     """Return the markup of a banner that is made from its image."""
     click, image, text = (
-        escape(part) for part in (trackers.click, creative.image_url, creative.title)
+        escape(part)
+        for part in (trackers.link(creative.landing_url), creative.image_url, creative.title)
     )
     return (
         f'<a href="{click}" target="_blank" rel="noopener">'
@@ -32,4 +33,4 @@ def with_pixel(adm: str, trackers: Trackers) -> str:
 
 
 def _pixel(trackers: Trackers) -> str:
-    return _PIXEL.format(url=escape(trackers.view))
+    return _PIXEL.format(url=escape(trackers.view)) if trackers.in_markup else ""

@@ -22,10 +22,13 @@ _IMAGE_TYPES: Final = {"icon": 1, "image": 3}
 _SINCE_TYPES: Final = "1.2"
 
 
-def native_json(filled: Sequence[Filled], form: NativeForm, trackers: Trackers) -> str:
+def native_json(
+    creative: Creative, filled: Sequence[Filled], form: NativeForm, trackers: Trackers
+) -> str:
     """Return the markup of a native ad.
 
     Args:
+        creative: The ad.
         filled: What goes into the assets.
         form: What was asked for, and how.
         trackers: Our addresses.
@@ -33,7 +36,7 @@ def native_json(filled: Sequence[Filled], form: NativeForm, trackers: Trackers) 
     native: dict[str, Any] = {
         "ver": form.version,
         "assets": [_asset(each, says_type=form.version >= _SINCE_TYPES) for each in filled],
-        "link": {"url": trackers.click},
+        "link": {"url": trackers.link(creative.landing_url)},
         **_view_tracker(form, trackers),
     }
     return _encoded({"native": native} if form.wrapped else native)
@@ -51,7 +54,7 @@ def with_trackers(adm: str, creative: Creative, form: NativeForm, trackers: Trac
     document = msgspec.json.decode(adm, type=dict[str, Any])
     native: dict[str, Any] = document.get("native", document)
     if MACRO_CLICK not in adm and creative.landing_url:
-        native["link"] = {**native.get("link", {}), "url": trackers.click}
+        native["link"] = {**native.get("link", {}), "url": trackers.link(creative.landing_url)}
     if MACRO_VIEW not in adm:
         for name, ours in _view_tracker(form, trackers).items():
             native[name] = [*native.get(name, ()), *ours]
@@ -59,6 +62,8 @@ def with_trackers(adm: str, creative: Creative, form: NativeForm, trackers: Trac
 
 
 def _view_tracker(form: NativeForm, trackers: Trackers) -> dict[str, list[Any]]:
+    if not trackers.in_markup:
+        return {}
     if form.event_trackers:
         return {
             "eventtrackers": [{"event": _IMPRESSION, "method": _BY_IMAGE, "url": trackers.view}]

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
 
-from actors.markup.trackers import MARK
+from actors.markup.trackers import MARK, NOWHERE
 from config.creatives import MACRO_BILLING
 from models.fitting import DAAST_1, VAST_2, VAST_3, VAST_4_0, VAST_4_1, VAST_4_2, VAST_4_3
 
@@ -52,7 +52,7 @@ def stream_xml(
         trackers: Our addresses.
     """
     head = f"{_SYSTEM}<AdTitle>{_text(creative.title)}</AdTitle>"
-    billing = f"<Impression>{_cdata(trackers.billing)}</Impression>"
+    billing = _impression(trackers)
     if protocol in _FOURTH:
         serving = f"<AdServingId>{MARK}</AdServingId>" if protocol in _NAMES_SERVING else ""
         head = f"{_SYSTEM}{billing}{serving}<AdTitle>{_text(creative.title)}</AdTitle>"
@@ -75,20 +75,24 @@ def with_impression(adm: str, trackers: Trackers) -> str | None:
     """Add the billing address to ready-made markup that does not place it itself.
 
     Returns:
-        The markup; ``None`` where there is no place for it.
+        The markup; ``None`` where there is no place for it, or it must not be there.
     """
     if MACRO_BILLING in adm:
-        return adm
+        return adm if trackers.in_markup else None
     place = adm.find("<Impression")
-    if place < 0:
+    if place < 0 or not trackers.in_markup:
         return None
-    return f"{adm[:place]}<Impression>{_cdata(trackers.billing)}</Impression>{adm[place:]}"
+    return f"{adm[:place]}{_impression(trackers)}{adm[place:]}"
+
+
+def _impression(trackers: Trackers) -> str:
+    return f"<Impression>{_cdata(trackers.billing if trackers.in_markup else NOWHERE)}</Impression>"
 
 
 def _linear_of_fourth(creative: Creative, files: Sequence[MediaFile], trackers: Trackers) -> str:
     return (
         f"<Linear{_skip(creative)}>{_duration(creative)}{_media(files)}"
-        f"<VideoClicks>{_click(trackers)}</VideoClicks></Linear>"
+        f"<VideoClicks>{_click(creative, trackers)}</VideoClicks></Linear>"
     )
 
 
@@ -99,7 +103,7 @@ def _linear(
     clicks = "AdInteractions" if protocol == DAAST_1 else "VideoClicks"
     skip = _skip(creative) if protocol == VAST_3 else ""
     return (
-        f"<Linear{skip}>{_duration(creative)}<{clicks}>{_click(trackers)}</{clicks}>"
+        f"<Linear{skip}>{_duration(creative)}<{clicks}>{_click(creative, trackers)}</{clicks}>"
         f"{_media(files, sized=protocol != DAAST_1)}</Linear>"
     )
 
@@ -113,8 +117,8 @@ def _says_audio(creative: Creative, protocol: int) -> bool:
     return creative.format == "audio" and protocol in _NAMES_SERVING
 
 
-def _click(trackers: Trackers) -> str:
-    return f"<ClickThrough>{_cdata(trackers.click)}</ClickThrough>"
+def _click(creative: Creative, trackers: Trackers) -> str:
+    return f"<ClickThrough>{_cdata(trackers.link(creative.landing_url))}</ClickThrough>"
 
 
 def _media(files: Sequence[MediaFile], *, sized: bool = True) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from actors.markup.html import banner_html, with_pixel
 from actors.markup.native import native_json, with_trackers
-from actors.markup.trackers import MARK
+from actors.markup.trackers import MARK, NOWHERE
 from actors.markup.vast import stream_xml, with_impression
 from config.creatives import MACRO_BILLING, MACRO_CLICK, MACRO_VIEW
 from models.fitting import files_for, protocol_for
@@ -84,31 +84,36 @@ class Workshop:
 
     def _banner(self, creative: Creative) -> Template:
         if creative.adm:
-            return self._cut(with_pixel(creative.adm, self._trackers))
-        return self._cut(banner_html(creative, self._trackers))
+            return self._cut(creative, with_pixel(creative.adm, self._trackers))
+        return self._cut(creative, banner_html(creative, self._trackers))
 
     def _native(self, creative: Creative, form: NativeForm) -> Template:
         if creative.native is None:
-            return self._cut(with_trackers(creative.adm, creative, form, self._trackers))
+            text = with_trackers(creative.adm, creative, form, self._trackers)
+            return self._cut(creative, text)
         filled = fill(creative.native, form) or ()
-        return self._cut(native_json(filled, form, self._trackers))
+        return self._cut(creative, native_json(creative, filled, form, self._trackers))
 
     def _stream(self, creative: Creative, slot: Slot) -> Template:
         protocol = protocol_for(creative, slot)
         if creative.adm:
             billing = with_impression(creative.adm, self._trackers)
-            return self._cut(billing or creative.adm, bills=billing is not None, protocol=protocol)
+            bills = billing is not None
+            return self._cut(creative, billing or creative.adm, bills=bills, protocol=protocol)
         files = files_for(creative, slot)
         text = stream_xml(creative, files, protocol, self._trackers)
-        return self._cut(text, bills=True, protocol=protocol)
+        bills = self._trackers.in_markup
+        return self._cut(creative, text, bills=bills, protocol=protocol)
 
-    def _cut(self, text: str, *, bills: bool = False, protocol: int = 0) -> Template:
+    def _cut(
+        self, creative: Creative, text: str, *, bills: bool = False, protocol: int = 0
+    ) -> Template:
         """Put our addresses in for the macros of ready-made markup and cut at the name's places."""
         trackers = self._trackers
         for macro, address in (
-            (MACRO_CLICK, trackers.click),
-            (MACRO_VIEW, trackers.view),
-            (MACRO_BILLING, trackers.billing),
+            (MACRO_CLICK, trackers.link(creative.landing_url)),
+            (MACRO_VIEW, trackers.view if trackers.in_markup else NOWHERE),
+            (MACRO_BILLING, trackers.billing if trackers.in_markup else NOWHERE),
         ):
             text = text.replace(macro, address)
         return Template(tuple(text.split(MARK)), bills, protocol)

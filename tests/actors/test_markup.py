@@ -343,3 +343,32 @@ def _ready(creative: Creative, adm: str) -> Creative:
     from msgspec.structs import replace
 
     return replace(creative, adm=adm, media=(), image_url="", skip_after_s=0)
+
+
+@pytest.mark.parametrize(
+    "creative",
+    [creative for campaign in load_campaigns() for creative in campaign.creatives][::7],
+    ids=lambda each: each.id,
+)
+def test_without_tls_of_ours_a_secure_placement_gets_markup_without_our_trackers(
+    creative: Creative,
+) -> None:
+    form = native_form_of(json.dumps(WISHES))
+    slot = Slot(creative.format, creative.w, creative.h, native=form)
+    shop = Workshop(Trackers("http://edge.example", in_markup=False))
+    template = shop.template(creative, slot)
+    text = template.fill(NAME)
+    assert "http://" not in text
+    assert creative.landing_url.split("/")[2] in text
+    assert not template.bills  # so the bid carries a billing notice
+
+
+def test_ready_made_markup_for_secure_placements_leads_to_the_landing_page_itself() -> None:
+    shop = Workshop(Trackers("http://edge.example", in_markup=False))
+    creative = _ready(VIDEO, "<VAST><Impression>${BILLING_URL}</Impression>${CLICK_URL}</VAST>")
+    template = shop.template(creative, Slot("video"))
+    assert (
+        template.fill(NAME)
+        == f"<VAST><Impression>about:blank</Impression>{creative.landing_url}</VAST>"
+    )
+    assert not template.bills

@@ -137,9 +137,7 @@ def test_every_way_to_fill_an_impression_is_a_slot(
     assert slots_of(parse(imp=[{"id": "1"} | media]).imp[0], None, HELD.rates) == slots
 
 
-def test_attributes_are_blocked_in_their_medium_and_for_all_if_every_medium_blocks_them() -> (
-    None
-):
+def test_attributes_are_blocked_in_their_medium_and_for_all_if_every_medium_blocks_them() -> None:
     media = {
         "banner": {"w": 1, "h": 2, "battr": [3, 5]},
         "native": {"request": "{}", "battr": [5, 8]},
@@ -173,13 +171,3 @@ def test_a_bid_at_the_floor_in_micros_is_never_below_the_floor_on_the_wire(cpm: 
     micros = floor.base_micros
     assert micros / 1000 >= cpm - 1e-11
     assert micros <= cpm * 1000 + 1
-
-
-@pytest.mark.parametrize(("secure", "code"), [(1, "no_secure_markup"), (0, None), (None, None)])
-def test_where_our_trackers_have_no_tls_a_placement_that_wants_it_is_refused(
-    secure: int | None, code: str | None
-) -> None:
-    changes = {"imp": imp(secure=secure)} if secure is not None else {}
-    plain = Reading(insecure_trackers=True)
-    assert refusal(parse(**changes), read(**changes), plain) == code
-    assert refusal(parse(**changes), read(**changes), Reading()) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.addresses import dial_url, is_plain, listen_url
+from config.addresses import dial_url, listen_url
 
 
 @pytest.mark.parametrize(
@@ -20,19 +20,3 @@ def test_hosts_with_colons_stand_in_brackets_and_every_address_is_dialled_on_loo
 ) -> None:
     assert listen_url(host, 7400) == listened
     assert dial_url(host, 7400) == dialled
-
-
-@pytest.mark.parametrize(
-    ("url", "plain"),
-    [
-        ("", False),
-        ("https://bids.example", False),
-        ("http://bids.example:8080", True),
-        ("http://192.0.2.7", True),
-        ("http://127.0.0.1:8080", False),
-        ("http://[::1]:8080", False),
-        ("http://localhost:8080", False),
-    ],
-)
-def test_an_address_without_tls_is_plain_unless_it_is_this_machine(url: str, plain: bool) -> None:
-    assert is_plain(url) is plain
