@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SLACK_S = GUARD_S + 0.0005
 """Deadlines that lie closer together than the guard are looked at together."""
 SWEEP_S = 0.25
-NOT_FOR_EVER = (reasons.OVERLOADED, reasons.LOG_UNAVAILABLE)
+NOT_FOR_EVER = (reasons.OVERLOADED, reasons.INSUFFICIENT_TIME, reasons.LOG_UNAVAILABLE)
 """Reasons that hold for a moment only: the next delivery may get another answer."""
 
 
