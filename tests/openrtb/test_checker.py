@@ -201,7 +201,7 @@ def test_a_floor_is_the_deals_then_the_mediums_then_the_impressions() -> None:
 @pytest.mark.parametrize("name", ["checker", "markup", "money"])
 def test_the_checker_shares_no_code_with_the_bidder(name: str) -> None:
     tree = ast.parse(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8"))
-    named = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    named = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     named |= {
         alias.name
         for node in ast.walk(tree)
