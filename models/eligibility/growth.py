@@ -250,7 +250,7 @@ def _best_respect(
         sets = set(map(respect.read, sample))
         if len(sets) <= fewest:
             best, fewest = (respect, False), len(sets) - 1
-        elif respect.rounds and len(sample) > SAMPLE:  # few ads are not worth a second look
+        elif respect.rounds and len(sample) > 2 * SAMPLE:  # few ads are not worth a second look
             kinds = _kinds(sample, respect)
             if kinds <= fewest:
                 best, fewest = (respect, True), kinds - 1
