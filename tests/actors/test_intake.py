@@ -104,7 +104,9 @@ def test_one_body_from_two_exchanges_is_two_requests() -> None:
 
 
 @pytest.mark.parametrize("encode", [msgspec.json.encode, msgspec.msgpack.encode])
-@pytest.mark.parametrize(("request_id", "told_id"), [("r-1", "r-1"), ('a"\\é', 'a"\\é'), (7, "7"), ([7], "")])
+@pytest.mark.parametrize(
+    ("request_id", "told_id"), [("r-1", "r-1"), ('a"\\é', 'a"\\é'), (7, "7"), ([7], "")]
+)
 def test_what_is_turned_away_keeps_its_id(encode: Any, request_id: object, told_id: str) -> None:
     refused = turn_away(encode({"imp": [{"id": "not this"}], "id": request_id, "x": {"id": "nor"}}))
     decode = msgspec.json.decode if encode is msgspec.json.encode else msgspec.msgpack.decode

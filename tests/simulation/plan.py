@@ -80,6 +80,7 @@ class Tightness(msgspec.Struct, frozen=True):
     refresh_events: int
     max_batch: int
     max_queue: int
+    sheds: bool = True
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -29,14 +29,14 @@ class Found(NamedTuple):
     rule: str
 
 
-def planned(seed: int, kind: str, count: int, eager: float = 0.0) -> Plan:
+def planned(seed: int, kind: str, count: int, eager: float = 0.0, *, sheds: bool = True) -> Plan:
     """Return a plan of roomy bounds, lively exchanges, and faults of one kind only."""
     plan = plan_of(seed)
     exchange = msgspec.structs.replace(
         plan.exchange, requests=70, burst=12, eager=eager, garbage=0.0, resend_s=0.15
     )
     tightness = msgspec.structs.replace(
-        plan.tightness, mailbox_limit=4096, max_in_flight=1024, cache_users=1_000
+        plan.tightness, mailbox_limit=4096, max_in_flight=1024, cache_users=1_000, sheds=sheds
     )
     faults = tuple(
         fault_plan(seed, number, kind, (0.6 + 0.3 * number, 0.5)) for number in range(count)
@@ -55,7 +55,7 @@ def planned(seed: int, kind: str, count: int, eager: float = 0.0) -> Plan:
 FOUND = {
     # 125: a gateway under a flood decided a request twice that came again before its log's turn.
     "two_bids_for_one_request": Found(
-        planned(7, "flood_actor", 9, eager=1.0),
+        planned(7, "flood_actor", 9, eager=1.0, sheds=False),
         mutants.gateway_lets_go_before_it_answers,
         "same_answer",
     ),

@@ -241,6 +241,7 @@ def _settings(plan: Plan, folder: Path) -> Settings:
                 "campaigns": str(campaign_file()),
             },
             "edge": {"enabled": False},
+            "overload": {"shed": tight.sheds},
             "gateway": {"max_in_flight": tight.max_in_flight},
             "agents": {"mailbox_limit": tight.mailbox_limit, "late_strikes": tight.late_strikes},
             "profiler": {"cache_users": tight.cache_users, "refresh_events": tight.refresh_events},
