@@ -16,36 +16,36 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.admission import DoorRules
 from actors.bid_optimizer import BidOptimizer
 from actors.budget_manager import BudgetManager, flights_of
 from actors.creative_selector import CreativeSelector
-from actors.decision import DecisionRules
-from actors.default_vectors import DefaultVectors
-from actors.devices import devices
-from actors.eligible import EligibleAds
-from actors.event_desk import DeskKit, EventDesk
-from actors.exposure_store import ExposureStore
-from actors.exposures import CapTable, Counting
-from actors.fallbacks import Fallbacks
-from actors.feeds import EventFeed, LedgerFeed
+from actors.decision.eligible import EligibleAds
+from actors.decision.fallbacks import Fallbacks
+from actors.decision.machine import DecisionRules
+from actors.decision.offers import OfferWriter
+from actors.decision.orchestrator import Orchestrator, OrchestratorKit
+from actors.decision.records import user_salt
+from actors.decision.steps import NAMES
+from actors.events.desk import DeskKit, EventDesk
+from actors.events.feeds import EventFeed, LedgerFeed
+from actors.events.notice_rules import terms_of
 from actors.fraud_detector import FraudDetector
-from actors.gateway import Gateway, GatewayKit
-from actors.journal import Journal
+from actors.gateway.actor import Gateway, GatewayKit
+from actors.gateway.admission import DoorRules
+from actors.gateway.journal import Journal
+from actors.gateway.responses import NoticeForm
+from actors.inference.devices import devices
 from actors.ledger.wallet import WalletTerms
-from actors.link_inference import InferenceLink
-from actors.link_ledger import LedgerLink
-from actors.looks import held_deals
+from actors.links.inference import InferenceLink
+from actors.links.ledger import LedgerLink
 from actors.metering import Meter
-from actors.notice_rules import terms_of
-from actors.offers import OfferWriter
-from actors.orchestrator import Orchestrator, OrchestratorKit
 from actors.oversight import Oversight
-from actors.reading import reading_of, watched_rates
-from actors.records import user_salt
-from actors.responses import NoticeForm
-from actors.steps import NAMES
-from actors.user_profiler import ProfilerOptions, UserProfiler
+from actors.profiler.agent import ProfilerOptions, UserProfiler
+from actors.profiler.default_vectors import DefaultVectors
+from actors.profiler.exposure_store import ExposureStore
+from actors.profiler.exposures import CapTable, Counting
+from actors.reading.looks import held_deals
+from actors.reading.place import reading_of, watched_rates
 from actors.world import World, real_world
 from config.addresses import listen_url
 from config.campaigns import load_campaigns

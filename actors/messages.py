@@ -229,7 +229,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
         job_id: The gateway's number of this impression.
         bid: The bid, or None.
         offer: The bid as it leaves.
-        reason: Why there is no bid ("" with a bid); a code of ``actors.reasons``.
+        reason: Why there is no bid ("" with a bid); a code of ``actors.decision.reasons``.
         steps: What each step did, in order of completion.
         record: The decision record, encoded, to be written before the answer leaves.
         opportunity: What was decided on.

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.reasons import OVERLOADED
+from actors.decision.reasons import OVERLOADED
+from actors.decision.steps import NAMES, ROLES
 from actors.recent import WINDOW_S, Recent
-from actors.steps import NAMES, ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,8 +25,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actors.devices import devices
 from actors.edge.errors import EdgeError
+from actors.inference.devices import devices
 from actors.reports import ReporterRecipe
 from config.errors import ConfigError
 from config.paths import NodePaths
@@ -41,7 +41,7 @@ from transport.sealed import check_seals
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from actors.inference import InferenceWorker
+    from actors.inference.worker import InferenceWorker
     from config.doors import EdgeSettings
     from config.settings import Settings, SupervisionSettings
 
@@ -54,7 +54,7 @@ LINGER_S = 0.005
 PRELOAD = (
     "actors.bidder_tree",
     "actors.edge.actor",
-    "actors.inference",
+    "actors.inference.worker",
     "actors.ledger.actor",
     "actors.pricing",
     "actors.recorder",
@@ -179,7 +179,7 @@ def build_ledger(settings: Settings, paths: NodePaths) -> Any:
 
 def build_inference(settings: Settings, paths: NodePaths, device: str) -> InferenceWorker:
     """Make the worker that holds every model of ``device``."""
-    from actors.inference import InferenceWorker
+    from actors.inference.worker import InferenceWorker
     from models.profiler.runtime import ProfilerModel
     from models.registry import weights_folder
     from transport.nng import NngLinks

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.floors import floor_of_ad
 from actors.messages import Price, Priced
+from actors.reading.floors import floor_of_ad
 from models.optimizer.pricing import BidRule
 from models.optimizer.value import ValueModel
 

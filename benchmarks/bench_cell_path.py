@@ -29,15 +29,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in every process of a n
 import msgspec
 import numpy as np
 
-from actors.admission import DoorRules, admit
 from actors.bidder_tree import bidder_specs
-from actors.eligible import EligibleAds
+from actors.decision.eligible import EligibleAds
+from actors.gateway.admission import DoorRules, admit
+from actors.gateway.responses import NoticeForm, bid_of, response_of
 from actors.ledger.wallet import Wallet, WalletTerms
 from actors.messages import BudgetView, Price
-from actors.opportunity import opportunity_of
 from actors.pricing import load_pricing
-from actors.reading import Reading
-from actors.responses import NoticeForm, bid_of, response_of
+from actors.reading.opportunity import opportunity_of
+from actors.reading.place import Reading
 from actors.world import World
 from config.campaigns import load_campaigns
 from config.paths import NodePaths

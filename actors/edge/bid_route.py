@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from actors import reasons
+from actors.decision import reasons
+from actors.decision.reasons import nbr_of
 from actors.edge.wire import (
     HttpReply,
     answer_time_s,
@@ -23,8 +24,7 @@ from actors.edge.wire import (
     reply_to_bid,
     wishes_of,
 )
-from actors.overload import Limiter
-from actors.reasons import nbr_of
+from actors.gateway.overload import Limiter
 from transport.envelope import NAME, Envelope, enclose
 
 if TYPE_CHECKING:

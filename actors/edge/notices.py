@@ -1,6 +1,6 @@
 """Notices over HTTP: a URL that an exchange or a browser calls becomes an event for the event desk.
 
-Two spellings of one thing: the short one that ``actors.responses`` writes into bids,
+Two spellings of one thing: the short one that ``actors.gateway.responses`` writes into bids,
 ``/notice/win?b=KEY&p=PRICE``, and a readable one for pixels and people,
 ``/events/win?key=KEY&price=PRICE``. Macros that the exchange does not know arrive empty or
 untouched and count as unknown (OpenRTB 2.6, section 4.4). A price that is none, because it is

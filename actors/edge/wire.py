@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from actors import reasons
+from actors.decision import reasons
+from actors.decision.reasons import nbr_of
 from actors.edge.bidders import NoAnswer
-from actors.reasons import nbr_of
 from transport.codec import WireFormat, sniff_format
 from transport.openrtb import NBR_INVALID_REQUEST, NBR_TECHNICAL, NBR_UNKNOWN
 from transport.reading import UNREADABLE

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from actors.bidder_tree import bidder_specs
-from actors.inference import InferenceWorker
+from actors.inference.worker import InferenceWorker
 from actors.ledger.actor import LedgerActor, LedgerConfig
 from actors.world import World
 from config.campaigns import load_campaigns

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from actors.decision import Decision, DecisionRules
-from actors.eligible import eligible_of
-from actors.fallbacks import Fallbacks
+from actors.decision.eligible import eligible_of
+from actors.decision.fallbacks import Fallbacks
+from actors.decision.machine import Decision, DecisionRules
 from actors.messages import (
     BudgetView,
     Cleared,

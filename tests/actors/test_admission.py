@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from actors.admission import MAX_TMAX_MS, Admitted, DoorRules, Refused, admit
-from actors.opportunity import opportunity_of
-from actors.reading import Reading
+from actors.gateway.admission import MAX_TMAX_MS, Admitted, DoorRules, Refused, admit
+from actors.reading.opportunity import opportunity_of
+from actors.reading.place import Reading
 from transport.codec import encode_response
 from transport.openrtb import Bid, BidResponse, SeatBid
 

@@ -8,6 +8,7 @@ import pytest
 
 from actors.bid_optimizer import BidOptimizer
 from actors.creative_selector import CLICK_WINDOW_S, LEARN_BATCH, MAX_PENDING, CreativeSelector
+from actors.decision.reasons import nbr_of
 from actors.fraud_detector import FraudDetector
 from actors.messages import (
     BudgetView,
@@ -24,7 +25,6 @@ from actors.messages import (
 from actors.metering import Meter
 from actors.oversight import Oversight
 from actors.pricing import load_pricing
-from actors.reasons import nbr_of
 from models.fraud import FraudRules
 from models.oversight import OversightRules
 from models.registry import weights_folder

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from actors.decision.offers import OfferWriter
 from actors.messages import Funded, Offered, Released, Reserve
-from actors.offers import OfferWriter
 from tests.actors.nodes import Node, bids_of
 from tests.actors.test_gateway import SECRET, Bench, imp, request
 from transport.notices import NoticeKey

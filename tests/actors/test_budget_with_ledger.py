@@ -12,7 +12,7 @@ from actors.ledger.actor import LedgerActor, LedgerConfig
 from actors.ledger.clerk import LeaseTerms
 from actors.ledger.verify import show, verify
 from actors.ledger.wallet import WalletTerms
-from actors.link_ledger import LedgerLink
+from actors.links.ledger import LedgerLink
 from actors.messages import Forward, Fund, Funded, Released, Reserve, Reserved, Settled
 from supervision import Cell, VirtualClock
 from transport.memory import MemoryHub

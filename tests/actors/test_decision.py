@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import reasons
-from actors.decision import NEVER, Decision
-from actors.eligible import eligible_of
-from actors.fallbacks import Fallbacks
+from actors.decision import reasons
+from actors.decision.eligible import eligible_of
+from actors.decision.fallbacks import Fallbacks
+from actors.decision.machine import NEVER, Decision
+from actors.decision.steps import CLEAR, COUNT, FUND, NAMES, PRICE, PROFILE, RESERVE, SELECT, VET
 from actors.messages import (
     Clear,
     Cleared,
@@ -28,7 +29,6 @@ from actors.messages import (
     Vet,
     Vetted,
 )
-from actors.steps import CLEAR, COUNT, FUND, NAMES, PRICE, PROFILE, RESERVE, SELECT, VET
 from tests.actors.samples import (
     DEFAULT_VECTOR,
     GOOD_ANSWERS,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from actors.edge.bidders import NoAnswer
 from actors.edge.errors import NoticeFormError
 from actors.edge.notices import KINDS, read_notice, status_of
+from actors.gateway.responses import NoticeForm, bid_of
 from actors.messages import Bid as DecidedBid
-from actors.responses import NoticeForm, bid_of
 from models.eligibility import Candidate
 from models.opportunity import Opportunity, Slot
 from tests.actors.samples import campaign

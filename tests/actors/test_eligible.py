@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.eligible import EligibleAds
-from actors.opportunity import opportunity_of
-from actors.reading import Reading
+from actors.decision.eligible import EligibleAds
+from actors.reading.opportunity import opportunity_of
+from actors.reading.place import Reading
 from config.campaigns import Campaign, Creative, Targeting, load_campaigns
 from models.eligibility import CampaignIndex
 from models.market import MarketSimulator

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.event_desk import DeskKit, EventDesk
-from actors.feeds import EventFeed, LedgerFeed
+from actors.events.desk import DeskKit, EventDesk
+from actors.events.feeds import EventFeed, LedgerFeed
+from actors.events.notice_rules import NoticeTerms, price_micros
 from actors.messages import (
     Exposed,
     Feedback,
@@ -22,7 +23,6 @@ from actors.messages import (
     Settled,
 )
 from actors.metering import Meter
-from actors.notice_rules import NoticeTerms, price_micros
 from tests.actors.cells import World
 from tests.actors.samples import VECTOR, candidate, opportunity
 from tests.actors.test_gateway import SECRET, Log

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from actors.decision import Decision
-from actors.eligible import eligible_of
-from actors.explanation import MOST_NAMED, shortened, story_of, words_of
+from actors.decision.eligible import eligible_of
+from actors.decision.explanation import MOST_NAMED, shortened, story_of, words_of
+from actors.decision.machine import Decision
+from actors.decision.steps import CLEAR, FUND, PROFILE, SELECT, VET
 from actors.messages import Cleared, Funded, Profiled, Selected, Vetted
-from actors.steps import CLEAR, FUND, PROFILE, SELECT, VET
 from tests.actors.samples import GOOD_ANSWERS, VECTOR, candidate, opportunity, rules
 
 NAMES = ("shoes", "hats", "gloves", "coats")

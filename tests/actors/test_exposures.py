@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.exposure_file import ExposureFile
-from actors.exposure_store import PER_PAGE, PER_TURN, ExposureStore
-from actors.exposures import CapTable, Counting, Exposures
 from actors.messages import Exposed, Recall, Recalled
+from actors.profiler.exposure_file import ExposureFile
+from actors.profiler.exposure_store import PER_PAGE, PER_TURN, ExposureStore
+from actors.profiler.exposures import CapTable, Counting, Exposures
 from config.campaigns import Campaign, FrequencyCap
 from tests.actors.cells import World
 from tests.actors.samples import campaign

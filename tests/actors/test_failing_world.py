@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack  # type: ignore[import-untyped]
 import pytest
 
-from actors.inference import RELOAD_S, InferenceWorker
+from actors.inference.worker import RELOAD_S, InferenceWorker
 from actors.ledger.actor import EXPIRE_EVERY_S
 from actors.ledger.clerk import Wanted
 from actors.ledger.store import LedgerStore

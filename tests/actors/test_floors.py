@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.floors import UNREACHABLE_MICROS, floor_micros, floor_of
-from actors.quotes import MOST_QUANTITY, affordable_micros, cost_micros, quantity_of
+from actors.decision.quotes import MOST_QUANTITY, affordable_micros, cost_micros, quantity_of
+from actors.reading.floors import UNREACHABLE_MICROS, floor_micros, floor_of
 from config.rates import RateTable
 from models.opportunity import Opportunity, Slot
 from transport.codec import decode_request

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from actors.admission import DoorRules
-from actors.answer_memory import AnswerMemory
-from actors.eligible import EligibleAds
-from actors.gateway import Gateway, GatewayKit
-from actors.intake import BURST
-from actors.journal import Journal
+from actors.decision.eligible import EligibleAds
+from actors.decision.offers import OfferWriter
+from actors.decision.orchestrator import Orchestrator, OrchestratorKit
+from actors.gateway.actor import Gateway, GatewayKit
+from actors.gateway.admission import DoorRules
+from actors.gateway.answer_memory import AnswerMemory
+from actors.gateway.intake import BURST
+from actors.gateway.journal import Journal
+from actors.gateway.responses import NoticeForm
 from actors.messages import (
     Clear,
     Cleared,
@@ -35,9 +38,6 @@ from actors.messages import (
     Vetted,
 )
 from actors.metering import Meter
-from actors.offers import OfferWriter
-from actors.orchestrator import Orchestrator, OrchestratorKit
-from actors.responses import NoticeForm
 from models.eligibility import CampaignIndex
 from supervision import ChildSpec, Start, Supervisor, SupervisorFlags
 from tests.actors.cells import World

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.inference import InferenceWorker
-from actors.inference_batching import BatchQueue
+from actors.inference.batching import BatchQueue
+from actors.inference.worker import InferenceWorker
 from models.errors import FeatureError
 from tests.actors.cells import World
 from transport.messages import (

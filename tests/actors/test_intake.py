@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.admission import DoorRules, turn_away
-from actors.answer_memory import name_of
+from actors.decision.reasons import MALFORMED, OVERLOADED
+from actors.gateway.admission import DoorRules, turn_away
+from actors.gateway.answer_memory import name_of
 from actors.messages import Vet
-from actors.reasons import MALFORMED, OVERLOADED
 from tests.actors.test_gateway import SECRET, Bench, request
 from transport.envelope import Envelope, enclose, seal_of
 

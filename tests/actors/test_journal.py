@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.journal import LINES_PER_S, Journal
+from actors.gateway.journal import LINES_PER_S, Journal
 from supervision import VirtualClock
 from tests.actors.lines import Lines
 

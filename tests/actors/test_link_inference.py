@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actors.link_inference import InferenceLink
+from actors.links.inference import InferenceLink
 from actors.messages import Forward, LinkDown
 from tests.actors.cells import World
 from transport.messages import (

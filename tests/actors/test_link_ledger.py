@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actors.link_ledger import RESEND_S, LedgerLink
+from actors.links.ledger import RESEND_S, LedgerLink
 from actors.messages import Forward, LinkDown
 from tests.actors.cells import World
 from transport.money import (

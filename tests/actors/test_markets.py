@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import reasons
-from actors.decision import Decision
-from actors.eligible import eligible_of
-from actors.looks import held_deals, looks_of
+from actors.decision import reasons
+from actors.decision.eligible import eligible_of
+from actors.decision.machine import Decision
+from actors.decision.reasons import is_more_telling
+from actors.decision.steps import CLEAR, FUND, PRICE
 from actors.messages import Cleared, Funded, Price, Priced, Reserve
-from actors.reasons import is_more_telling
-from actors.steps import CLEAR, FUND, PRICE
+from actors.reading.looks import held_deals, looks_of
 from models.opportunity import DealTerms, DurationFloor, Floor, Slot
 from models.optimizer.pricing import on_terms
 from tests.actors.samples import GOOD_ANSWERS, campaign, opportunity, rules

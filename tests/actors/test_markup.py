@@ -11,7 +11,7 @@ import pytest
 
 from actors.markup.trackers import Trackers
 from actors.markup.workshop import Workshop
-from actors.native_form import native_form_of
+from actors.reading.native_form import native_form_of
 from config.campaigns import load_campaigns
 from config.creatives import Creative, Image, MediaFile, NativeParts
 from models.fitting import why_unfit

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.floors import floor_of
-from actors.opportunity import opportunity_of, refusal
-from actors.reading import Reading
-from actors.slots import slots_of
+from actors.reading.floors import floor_of
+from actors.reading.opportunity import opportunity_of, refusal
+from actors.reading.place import Reading
+from actors.reading.slots import slots_of
 from models.opportunity import Opportunity, Slot
 from tests.transport.consents import tc_string
 from transport.codec import decode_request

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from actors.edge.age import PROBE_S, LoopAge
-from actors.overload import BUSY_S, FEWEST, FIRST, INTERVAL_S, LEAST, TARGET_SHARE, Limiter
+from actors.gateway.overload import BUSY_S, FEWEST, FIRST, INTERVAL_S, LEAST, TARGET_SHARE, Limiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

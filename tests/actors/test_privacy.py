@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.opportunity import opportunity_of
-from actors.privacy import coarse_address, privacy_of, user_id_of
-from actors.reading import Reading
-from actors.records import user_hash
+from actors.decision.records import user_hash
+from actors.reading.opportunity import opportunity_of
+from actors.reading.place import Reading
+from actors.reading.privacy import coarse_address, privacy_of, user_id_of
 from tests.actors.nodes import SECRET, Node, bids_of
 from tests.transport.consents import gpp_string, tc_string, us_section
 from tests.transport.test_corpus import CORPUS, lines_of

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.opportunity import exchange_name, language_code, opportunity_of, refusal
-from actors.reading import DollarsOnly, Reading, SupplyRules, answer_currency, reading_of
+from actors.reading.opportunity import exchange_name, language_code, opportunity_of, refusal
+from actors.reading.place import DollarsOnly, Reading, SupplyRules, answer_currency, reading_of
 from config.settings import Settings
 from models.opportunity import DealTerms, Opportunity
 from transport.codec import decode_request

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 
+from actors.decision.steps import NAMES
 from actors.recorder import Recorder
-from actors.steps import NAMES
 from tests.actors.cells import World
 from transport.messages import Click, DecisionRecord, StepTaken, encode
 from transport.segments import SegmentWriter

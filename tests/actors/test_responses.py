@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from actors.gateway.responses import NoticeForm, bid_of, price_cpm, response_of
 from actors.messages import Bid as DecidedBid
-from actors.responses import NoticeForm, bid_of, price_cpm, response_of
 from config.campaigns import Campaign
 from config.creatives import Creative, MediaFile
 from models.eligibility import Candidate

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actors.default_vectors import DefaultVectors
-from actors.exposures import CapTable, Counting
+from actors.decision.records import user_hash
 from actors.messages import (
     Exposed,
     Feedback,
@@ -19,9 +18,10 @@ from actors.messages import (
     Recall,
     Recalled,
 )
-from actors.records import user_hash
-from actors.user_memory import UserMemory
-from actors.user_profiler import ProfilerOptions, UserProfiler
+from actors.profiler.agent import ProfilerOptions, UserProfiler
+from actors.profiler.default_vectors import DefaultVectors
+from actors.profiler.exposures import CapTable, Counting
+from actors.profiler.user_memory import UserMemory
 from config.campaigns import Campaign, FrequencyCap
 from config.profiles import load_default_profiles
 from models.profiler.events import token

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from actors import reasons
+from actors.decision import reasons
 from models.eligibility import rules
 from tests.cases.cell import Cells, Visit
 from tests.cases.verdict import differences

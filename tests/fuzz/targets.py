@@ -15,9 +15,9 @@ import msgspec
 from actors.edge.errors import NoticeFormError
 from actors.edge.notices import KINDS, read_notice
 from actors.edge.wire import head_of, inflate
-from actors.native_form import native_form_of
-from actors.opportunity import opportunity_of
-from actors.reading import Reading
+from actors.reading.native_form import native_form_of
+from actors.reading.opportunity import opportunity_of
+from actors.reading.place import Reading
 from config.errors import ConfigError
 from config.rates import rates_in
 from transport import gpp, tcf

@@ -257,6 +257,6 @@ def test_top_shows_the_node_and_steers_it(node: Watched) -> None:
         await screen.press("r")
         eventually(lambda: is_now("running"), LIMIT_S, "the profiler goes on")
         await screen.press("enter")
-        assert "actors.user_profiler:UserProfiler" in screen.text("#facts")
+        assert "actors.profiler.agent:UserProfiler" in screen.text("#facts")
 
     played(node.folder / "data", script)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from actors import reasons
-from actors.event_desk import LEDGER_WAIT_S, TICK_S
-from actors.gateway import GUARD_S
+from actors.decision import reasons
+from actors.events.desk import LEDGER_WAIT_S, TICK_S
+from actors.gateway.actor import GUARD_S
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Process

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from actors.answer_memory import AnswerMemory
-from actors.answers import Answers
-from actors.event_desk import EventDesk
-from actors.gateway import Gateway
+from actors.decision.orchestrator import Orchestrator
+from actors.events.desk import EventDesk
+from actors.gateway.actor import Gateway
+from actors.gateway.answer_memory import AnswerMemory
+from actors.gateway.answers import Answers
 from actors.ledger import books
 from actors.ledger.actor import LedgerActor
 from actors.ledger.clerk import Clerk
 from actors.ledger.wallet import Reservation, Wallet
-from actors.orchestrator import Orchestrator
-from actors.user_profiler import UserProfiler
+from actors.profiler.agent import UserProfiler
 from supervision import decision
 from supervision.decision import Draft
 from supervision.events import End

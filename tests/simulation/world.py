@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actors.bidder_tree import bidder_specs
-from actors.inference import InferenceWorker
+from actors.inference.worker import InferenceWorker
 from actors.ledger.actor import LedgerActor, LedgerConfig
 from actors.node import node_spec
 from actors.recorder import Recorder
@@ -61,7 +61,7 @@ class RememberingModel:
         self._known: dict[tuple[int, ...], NDArray[np.float32]] = {}
 
     def infer(self, sequences: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """See ``actors.inference.Model``."""
+        """See ``actors.inference.worker.Model``."""
         fault_points.reach(_BATCH, out_of_memory)
         return np.stack([self._one(tuple(sequence)) for sequence in sequences])
 

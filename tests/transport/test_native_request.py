@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.native_form import native_form_of
+from actors.reading.native_form import native_form_of
 from models.opportunity import NativeAsset
 from transport.native_request import MAX_ASSETS, read_native_request
 

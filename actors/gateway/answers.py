@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from actors import reasons
+from actors.decision import reasons
+from actors.decision.reasons import is_more_telling
+from actors.gateway.responses import DOLLAR, response_of
 from actors.log_health import LogHealth
 from actors.messages import Offered, Released
-from actors.reasons import is_more_telling
-from actors.responses import DOLLAR, response_of
 from transport.codec import encode_response
 from transport.errors import SegmentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from actors.gateway import GatewayKit
-    from actors.pending import Pending
+    from actors.gateway.actor import GatewayKit
+    from actors.gateway.pending import Pending
     from supervision import LightActor
     from transport.frames import ServerLink
     from transport.openrtb import Bid

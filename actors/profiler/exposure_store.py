@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from thespian.actors import WakeupMessage
 
-from actors.exposure_file import ExposureFile
 from actors.messages import Exposed, Recall, Recalled
+from actors.profiler.exposure_file import ExposureFile
 from supervision import LightActor
 from transport.logs import get_logger
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from actors.exposures import CapTable
+    from actors.profiler.exposures import CapTable
     from supervision.ref import Ref
 
 TICK_S: Final = 1.0

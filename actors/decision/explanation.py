@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from actors import reasons
-from actors.floors import floor_of_ad
-from actors.quotes import cost_micros
+from actors.decision import reasons
+from actors.decision.quotes import cost_micros
+from actors.reading.floors import floor_of_ad
 from models.eligibility.rules import RANKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from actors.decision import Decision
+    from actors.decision.machine import Decision
 
 MOST_NAMED: Final = 200
 """Campaigns and ads that a story names; of campaigns the rest are counted by reason."""

@@ -11,17 +11,17 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.privacy import coarse_address, privacy_of, user_id_of
-from actors.quotes import quantity_of
-from actors.reading import answer_currency
-from actors.slots import slots_of
+from actors.decision.quotes import quantity_of
+from actors.reading.place import answer_currency
+from actors.reading.privacy import coarse_address, privacy_of, user_id_of
+from actors.reading.slots import slots_of
 from models.opportunity import DealTerms, Opportunity, category_indexes, device_kind
 from models.taxonomy import with_parents
 from transport.openrtb import SECOND_PRICE, Device, Dooh, Geo, exchange_of, supply_chain_of
 
 if TYPE_CHECKING:
-    from actors.privacy import Privacy
-    from actors.reading import Reading
+    from actors.reading.place import Reading
+    from actors.reading.privacy import Privacy
     from models.opportunity import Slot
     from transport.openrtb import App, BidRequest, Deal, Imp, Site, User
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from actors.floors import floor_of_ad
-from actors.reasons import nbr_of
+from actors.decision.reasons import nbr_of
+from actors.reading.floors import floor_of_ad
 from models.opportunity import category_code
 from transport.messages import DecisionRecord
 
 if TYPE_CHECKING:
-    from actors.decision import Decision
+    from actors.decision.machine import Decision
 
 _USER_HASH_BYTES = 8
 _SALT_BYTES = 32

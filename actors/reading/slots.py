@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from actors.floors import floor_of
-from actors.native_form import native_form_of
+from actors.reading.floors import floor_of
+from actors.reading.native_form import native_form_of
 from models.opportunity import Floor, Slot
 
 if TYPE_CHECKING:
-    from actors.reading import Rates
+    from actors.reading.place import Rates
     from transport.openrtb import Audio, Banner, Deal, Imp, Native, Video
 
 _LONGEST_REMEMBERED: Final = 8_192

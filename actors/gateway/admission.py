@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from actors import reasons
-from actors.reasons import nbr_of
+from actors.decision import reasons
+from actors.decision.reasons import nbr_of
 from transport.codec import WireFormat, decode_request, no_bid, refusal, sniff_format
 from transport.errors import InvalidRequestError, MalformedRequestError
 from transport.openrtb import BidRequest

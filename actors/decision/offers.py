@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.records import user_hash, user_salt
-from actors.responses import bid_of
+from actors.decision.records import user_hash, user_salt
+from actors.gateway.responses import bid_of
 from transport.notices import NoticeKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actors.gateway.responses import NoticeForm
     from actors.messages import Bid as DecidedBid
-    from actors.responses import NoticeForm
     from models.opportunity import Opportunity
     from transport.openrtb import Bid
 

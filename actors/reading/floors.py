@@ -16,7 +16,7 @@ from models.opportunity import DurationFloor, Floor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from actors.reading import Rates
+    from actors.reading.place import Rates
     from models.eligibility import Candidate
     from models.opportunity import Opportunity
     from transport.openrtb import Audio, Deal, DurationFloors, Imp, Video

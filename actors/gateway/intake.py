@@ -3,23 +3,23 @@
 Principle: what cannot be decided in time is answered before anything is spent on it. Requests wait
 unseen in the socket while the loop works, so the socket is emptied in each turn, and a request is
 as old as the time since it was last known to be empty. Its deadline counts from then; where too
-much is in hand already (``actors.overload``), all that is read of it is its id.
+much is in hand already (``actors.gateway.overload``), all that is read of it is its id.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from actors.admission import MAX_TMAX_MS, Refused, admit, turn_away
-from actors.answer_memory import AnswerMemory, name_of
-from actors.overload import Limiter
-from actors.pending import Pending
+from actors.gateway.admission import MAX_TMAX_MS, Refused, admit, turn_away
+from actors.gateway.answer_memory import AnswerMemory, name_of
+from actors.gateway.overload import Limiter
+from actors.gateway.pending import Pending
 from transport.envelope import opened, seal_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from actors.gateway import GatewayKit
+    from actors.gateway.actor import GatewayKit
     from supervision import LightActor
     from transport.envelope import Envelope
     from transport.frames import Received, ServerLink

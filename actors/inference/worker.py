@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 
-from actors.inference_batching import BatchQueue
+from actors.inference.batching import BatchQueue
 from models.errors import FeatureError
 from supervision import LightActor, Report
 from transport.errors import MalformedEventError

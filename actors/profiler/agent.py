@@ -14,7 +14,6 @@ import msgspec
 import numpy as np
 from thespian.actors import WakeupMessage
 
-from actors.exposures import Exposures
 from actors.messages import (
     Exposed,
     Feedback,
@@ -25,7 +24,8 @@ from actors.messages import (
     Recall,
     Recalled,
 )
-from actors.user_memory import UserMemory, UserState
+from actors.profiler.exposures import Exposures
+from actors.profiler.user_memory import UserMemory, UserState
 from models.opportunity import category_indexes
 from models.profiler.events import EventKind, token
 from supervision import Down, LightActor
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from actors.default_vectors import DefaultVectors
-    from actors.exposures import Counting
     from actors.metering import Account
+    from actors.profiler.default_vectors import DefaultVectors
+    from actors.profiler.exposures import Counting
     from models.opportunity import Opportunity
     from supervision.ref import Ref
 

@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 
-from actors import reasons
-from actors.answers import FLUSH, Answers
-from actors.decision import NEVER
-from actors.intake import PUSH, Intake
-from actors.looks import looks_of
+from actors.decision import reasons
+from actors.decision.machine import NEVER
+from actors.decision.orchestrator import Job
+from actors.decision.reasons import is_more_telling
+from actors.decision.steps import ROLES
+from actors.gateway.answers import FLUSH, Answers
+from actors.gateway.intake import PUSH, Intake
 from actors.messages import Decided, Released
-from actors.orchestrator import Job
-from actors.reasons import is_more_telling
-from actors.steps import ROLES
+from actors.reading.looks import looks_of
 from supervision import Down, LightActor, StartChild
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from actors.admission import DoorRules
-    from actors.journal import Journal
+    from actors.gateway.admission import DoorRules
+    from actors.gateway.journal import Journal
+    from actors.gateway.pending import Pending
     from actors.metering import Meter
-    from actors.pending import Pending
     from supervision.ref import Ref, Timer
     from supervision.registry import Route
     from transport.faults import Link

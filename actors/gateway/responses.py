@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from actors.decision.reasons import nbr_of
 from actors.markup.trackers import MARK, Trackers
 from actors.markup.workshop import Workshop
-from actors.reasons import nbr_of
 from transport.openrtb import (
     MTYPE_AUDIO,
     MTYPE_BANNER,

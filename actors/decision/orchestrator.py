@@ -1,6 +1,6 @@
 """The orchestrator: one light actor per impression, from its request to its one answer.
 
-Principle: it only drives. What to do is decided by ``actors.decision``; this actor sends the
+Principle: it only drives. What to do is decided by ``machine``; this actor sends the
 questions, hears answers, deaths and its alarm, and tells the gateway the outcome. It lives a few
 milliseconds and is never restarted: if it dies, the gateway hears so and answers "no bid".
 """
@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from thespian.actors import WakeupMessage
 
-from actors.decision import NEVER, Decision
-from actors.eligible import Eligible
-from actors.explanation import story_of
+from actors.decision.eligible import Eligible
+from actors.decision.explanation import story_of
+from actors.decision.machine import NEVER, Decision
+from actors.decision.records import record_of
+from actors.decision.steps import COUNT
 from actors.messages import Decided, Released
-from actors.opportunity import opportunity_of, refusal
-from actors.reading import Reading
-from actors.records import record_of
-from actors.steps import COUNT
+from actors.reading.opportunity import opportunity_of, refusal
+from actors.reading.place import Reading
 from supervision import Down, LightActor
 from transport.messages import encode
 from transport.openrtb import wants_explanation
 
 if TYPE_CHECKING:
-    from actors.decision import DecisionRules
-    from actors.eligible import EligibleAds
-    from actors.offers import OfferWriter
+    from actors.decision.eligible import EligibleAds
+    from actors.decision.machine import DecisionRules
+    from actors.decision.offers import OfferWriter
     from supervision.ref import Ref, Timer
     from supervision.registry import Route
     from transport.openrtb import BidRequest, Deal, Imp

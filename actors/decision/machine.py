@@ -1,6 +1,6 @@
 """One decision as a state machine without a world: events in, questions out.
 
-Principle: every rule of an impression's life is here and in ``actors.steps``, and nothing else is.
+Principle: every rule of an impression's life is here and in ``steps``, and nothing else is.
 The machine knows neither actors nor timers; whoever drives it tells it what happened and what time
 it is, sends the questions that it leaves in ``outbox`` and calls ``tick`` at ``alarm_s``. So each
 rule can be tested by a table, and the whole by random programs.
@@ -18,8 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from actors import reasons
-from actors.steps import COUNT, FAILS_OPEN, FALL_BACK, NAMES, QUESTION, RESERVE, TAKE, VET
+from actors.decision import reasons
+from actors.decision.steps import COUNT, FAILS_OPEN, FALL_BACK, NAMES, QUESTION, RESERVE, TAKE, VET
 from transport.messages import StepTaken
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from actors.eligible import Eligible
-    from actors.fallbacks import Fallbacks
+    from actors.decision.eligible import Eligible
+    from actors.decision.fallbacks import Fallbacks
     from actors.messages import AnswerKind, Bid, BudgetView, Question
     from models.eligibility import Candidate
     from models.opportunity import Opportunity, Slot
@@ -241,7 +241,7 @@ class Decision:
         """Whether a reservation may exist under ``key`` although there is no bid."""
         return self.bid is None and self.attempts[RESERVE] != 0
 
-    # --- opening and closing a step (for ``actors.steps``) -------------------------------------
+    # --- opening and closing a step (for ``steps``) --------------------------------------------
 
     def open(self, step: int, now_s: float) -> None:
         """Begin a step: ask its first question."""

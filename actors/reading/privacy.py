@@ -2,7 +2,7 @@
 
 Principle: leave is given, never assumed. Each signal may only take it away; a signal that cannot be
 read takes it away too. What follows from the answer is done where the request is read
-(``actors.opportunity``): without leave nothing personal goes any further.
+(``actors.reading.opportunity``): without leave nothing personal goes any further.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from transport.openrtb import (
 from transport.tcf import permits
 
 if TYPE_CHECKING:
-    from actors.reading import Reading
+    from actors.reading.place import Reading
     from transport.openrtb import BidRequest, Device, User
 
 _KEPT_IPV6_BITS: Final = 48

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from actors.admission import Admitted
+    from actors.gateway.admission import Admitted
     from actors.messages import Decided
 
 
@@ -14,7 +14,7 @@ class Pending:
 
     Args:
         header: Whom to answer.
-        name: Of the request, see ``actors.answer_memory``.
+        name: Of the request, see ``actors.gateway.answer_memory``.
         admitted: What was read.
         deadline_s: When its answer must leave, cell's clock.
 

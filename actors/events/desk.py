@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 
-from actors.bid_memory import BidMemory
+from actors.events.bid_memory import BidMemory
+from actors.events.notice_rules import as_told, is_rehearsal
 from actors.log_health import LogHealth
 from actors.messages import (
     Exposed,
@@ -32,7 +33,6 @@ from actors.messages import (
     Released,
     Settled,
 )
-from actors.notice_rules import as_told, is_rehearsal
 from supervision import Down, LightActor
 from transport.errors import MalformedEventError, NoticeError, SegmentError
 from transport.messages import EventAck, Loss, decode_event, encode, encode_ack, is_json
@@ -42,8 +42,8 @@ from transport.notices import NoticeKey
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from actors.events.notice_rules import NoticeTerms, Price
     from actors.metering import Meter
-    from actors.notice_rules import NoticeTerms, Price
     from supervision.ref import Ref
     from transport.faults import Link
     from transport.frames import LinkFactory, PublisherLink, Received, ServerLink

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from actors.records import user_hash
+from actors.decision.records import user_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from actors import reasons
-from actors.floors import floor_of_ad
+from actors.decision import reasons
+from actors.decision.quotes import affordable_micros, cost_micros
 from actors.messages import (
     Bid,
     BudgetView,
@@ -30,14 +30,14 @@ from actors.messages import (
     Vet,
     Vetted,
 )
-from actors.quotes import affordable_micros, cost_micros
+from actors.reading.floors import floor_of_ad
 from models.optimizer.pricing import on_terms
 from transport.messages import StepTaken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from actors.decision import Decision
+    from actors.decision.machine import Decision
     from config.campaigns import Campaign
     from models.eligibility import Candidate
     from models.opportunity import Opportunity

@@ -1,0 +1,1 @@
+"""The ways from a cell to other processes: ledger and inference."""
