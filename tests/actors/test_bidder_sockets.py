@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from actors.ledger.verify import verify
+from cli.chaos.sandbox import free_ports
 from supervision import monotonic_clock
 from tests.actors.cells import World
 from tests.actors.nodes import Node, bids_of
@@ -21,17 +21,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
     world = World(monotonic_clock(), NngLinks())
-    made = Node(tmp_path, world, (free_port(), free_port()))
+    made = Node(tmp_path, world, (free_ports(1), free_ports(1)))
     world.cell.run(5.0, until=lambda: made.bids.connected and made.events.connected)
     yield made
     made.bids.close()

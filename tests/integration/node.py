@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from cli.chaos.sandbox import free_ports
 from supervision.inspection.tree import walk
-from supervision.processes.loopback import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,23 +153,6 @@ class Node:
         """``kill -9`` of everything."""
         for process in self.processes():
             process.send_signal(signal.SIGKILL)
-
-
-def free_ports(number: int) -> int:
-    """Return the first of ``number`` neighbouring ports that were free a moment ago."""
-    import socket
-
-    while True:
-        first = free_port()
-        if first + number > 65_000:
-            continue
-        try:
-            for port in range(first, first + number):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
 
 
 @contextmanager

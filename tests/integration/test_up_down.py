@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from cli.chaos.sandbox import free_ports
 from cli.exits import Exit
 from config.paths import NodePaths
 
@@ -40,29 +38,18 @@ REQUEST = {
 }
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that no client gets by chance meanwhile: those below what the system hands out."""
-    found: set[int] = set()
-    while len(found) < count:
-        port = random.SystemRandom().randrange(10_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.add(port)
-    return sorted(found)
-
-
 class Shell:
     """Runs ``bidwright`` on a data folder and on ports of its own."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        ports = free_ports(3)
+        first = free_ports(3)
         self.environment = {
             **os.environ,
             "BIDWRIGHT_NODE__DATA_DIR": str(data_dir),
-            "BIDWRIGHT_GATEWAY__PORT": str(ports[0]),
-            "BIDWRIGHT_GATEWAY__EVENT_PORT": str(ports[1]),
-            "BIDWRIGHT_EDGE__PORT": str(ports[2]),
+            "BIDWRIGHT_GATEWAY__PORT": str(first),
+            "BIDWRIGHT_GATEWAY__EVENT_PORT": str(first + 1),
+            "BIDWRIGHT_EDGE__PORT": str(first + 2),
         }
 
     def __call__(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
