@@ -327,7 +327,7 @@ def memory_mb(campaigns: list[Campaign]) -> float:
     index = CampaignIndex(campaigns)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert index.held_deals() is not None
+    del index
     return held / 1e6
 
 

@@ -60,14 +60,9 @@ class CampaignIndex:
         grower = Grower(self._calendar)
         self._trees = {key: grower.grow(ads) for key, ads in self._ads.items()}
         self._reader = Reader(every)
-        self._deals = frozenset(deal for each in self._active() for deal in each.deals)
 
     def _active(self) -> Iterator[Campaign]:
         return (campaign for campaign in self._campaigns if campaign.active)
-
-    def held_deals(self) -> frozenset[str]:
-        """Return the deals that active campaigns hold."""
-        return self._deals
 
     def question(self, opportunity: Opportunity) -> Question:
         """Return all that the rules look at apart from slots and time.

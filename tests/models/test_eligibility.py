@@ -256,8 +256,3 @@ def test_every_refused_campaign_has_a_reason_and_no_other() -> None:
     private = index.why(opportunity(private=True))
     assert set(private.values()) == {"private_auction"}
     assert len(private) == 4
-
-
-def test_only_deals_of_active_campaigns_are_held() -> None:
-    off = campaign(creative(id="k2"), id="c2", deals=("d3",), active=False)
-    assert CampaignIndex([campaign(deals=("d1", "d2")), off]).held_deals() == {"d1", "d2"}
