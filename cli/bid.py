@@ -12,6 +12,7 @@ import click
 from cli.errors import CommandError, InvalidInputError
 from cli.node import Node, node_options
 from cli.output import emit, output_option, print_facts, print_table
+from config.rates import MICROS_PER_CPM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _NAP_S = 0.05
 _PATIENCE_S = 5.0
 _RESEND_S = 1.0
-_MICROS_PER_CPM = 1000
 _TABLES = frozenset({"steps", "candidates", "campaigns", "more"})
 
 
@@ -196,7 +196,7 @@ def _print_story(story: Mapping[str, Any]) -> None:
 def _fact(name: str, value: object) -> tuple[str, object]:
     label = name.removesuffix("_micros").replace("_", " ")
     if name.endswith("_micros") and isinstance(value, int | float):
-        return label, f"${value / _MICROS_PER_CPM:,.3f} CPM"
+        return label, f"${value / MICROS_PER_CPM:,.3f} CPM"
     return label, _short(value)
 
 

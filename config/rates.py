@@ -26,6 +26,9 @@ SAMPLE_RATES = Path(__file__).with_name("rates.json")
 
 DOLLAR: Final = "USD"
 DOLLAR_MICROS: Final = 1_000_000
+"""What a dollar is worth, in micros of USD."""
+MICROS_PER_CPM: Final = 1000
+"""What one impression costs at a price of one dollar for a thousand, in micros of USD."""
 MOST_BYTES: Final = 1 << 20
 _CODE_LETTERS: Final = 3
 

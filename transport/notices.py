@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from config.rates import DOLLAR_MICROS
 from transport.errors import NoticeError
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ TOKEN_BYTES = 16
 
 MIN_SECRET_BYTES = 16
 
-USD_MICROS: Final = 1_000_000
-"""What a dollar is worth, in micros of USD."""
 
 _VERSION = 1
 _encode = msgspec.msgpack.Encoder().encode
@@ -92,7 +91,7 @@ class NoticeKey(msgspec.Struct, frozen=True, gc=False, array_like=True):
     uptime_s: int = 0
     user: str = ""
     quantity: float = 1.0
-    currency_micros: float = USD_MICROS
+    currency_micros: float = DOLLAR_MICROS
     test: bool = False
 
     def encode(self, secret: bytes) -> str:
@@ -112,7 +111,7 @@ class NoticeKey(msgspec.Struct, frozen=True, gc=False, array_like=True):
             self.issued_s,
             self.uptime_s,
         )
-        if self.test or self.quantity != 1.0 or self.currency_micros != USD_MICROS:
+        if self.test or self.quantity != 1.0 or self.currency_micros != DOLLAR_MICROS:
             return (*always, self.user, self.quantity, self.currency_micros, self.test)
         return (*always, self.user) if self.user else always
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from config.rates import DOLLAR
+
 if TYPE_CHECKING:
     from models.opportunity import Opportunity
 
 LEAST_QUANTITY: Final = 1e-6
 MOST_QUANTITY: Final = 1e9
 
-_DOLLAR: Final = "USD"
 _NOISE: Final = 1e-6  # what binary fractions add to an exact amount, in micros
 
 
@@ -40,7 +41,7 @@ def cost_micros(bid_micros: int, opportunity: Opportunity) -> int:
         opportunity: What it is for. In a currency other than dollars a price is rounded up to a
             millionth of a unit, which is less than a micro of a dollar an impression.
     """
-    if opportunity.currency != _DOLLAR:
+    if opportunity.currency != DOLLAR:
         bid_micros += 1
     quantity = opportunity.quantity
     return bid_micros if quantity == 1.0 else max(1, math.ceil(bid_micros * quantity - _NOISE))
@@ -49,7 +50,7 @@ def cost_micros(bid_micros: int, opportunity: Opportunity) -> int:
 def affordable_micros(money_micros: int, opportunity: Opportunity) -> int:
     """Return the highest bid for one impression whose cost an amount covers, 0 if none does."""
     quantity = opportunity.quantity
-    if quantity == 1.0 and opportunity.currency == _DOLLAR:
+    if quantity == 1.0 and opportunity.currency == DOLLAR:
         return money_micros
     bid_micros = int(money_micros / quantity)
     while bid_micros > 0 and cost_micros(bid_micros, opportunity) > money_micros:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
+from config.rates import DOLLAR, DOLLAR_MICROS, MICROS_PER_CPM
 from transport.messages import Billing, Click, Conversion, Impression, Loss, Win
-from transport.notices import USD_MICROS
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 MAX_CPM: Final = 1_000_000.0
 """No price is above it; what claims to be is nonsense, and would not fit into a message."""
-MICROS_PER_CPM: Final = 1000
 AUDIT: Final = "AUDIT"
 """What an exchange puts in for a price where there was no auction."""
 _ROUNDING_S: Final = 1.0
@@ -81,14 +80,16 @@ class NoticeTerms(msgspec.Struct, frozen=True):
         quantity = notice.quantity if event.quantity is None else event.quantity
         if not 0.0 < quantity <= notice.quantity:
             quantity = notice.quantity
-        return price_micros(event.price_cpm, notice.bid_micros, quantity * rate_micros / USD_MICROS)
+        return price_micros(
+            event.price_cpm, notice.bid_micros, quantity * rate_micros / DOLLAR_MICROS
+        )
 
     def least_price_of(self, loss: Loss, notice: NoticeKey) -> int | None:
         """Return what would have won, in micros of USD, None if the exchange does not say."""
         rate_micros = self._rate_of(loss.currency, notice)
         if loss.min_to_win_cpm is None or rate_micros is None:
             return None
-        factor = notice.quantity * rate_micros / USD_MICROS
+        factor = notice.quantity * rate_micros / DOLLAR_MICROS
         least = price_micros(loss.min_to_win_cpm, 0, factor)
         return least.micros if least.is_known else None
 
@@ -100,9 +101,9 @@ class NoticeTerms(msgspec.Struct, frozen=True):
         """
         if not currency:
             return notice.currency_micros
-        if currency == "USD":
-            return USD_MICROS
-        if notice.currency_micros != USD_MICROS:
+        if currency == DOLLAR:
+            return DOLLAR_MICROS
+        if notice.currency_micros != DOLLAR_MICROS:
             return notice.currency_micros
         return self.rate(currency)
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from actors.decision import reasons
 from actors.decision.reasons import is_more_telling
-from actors.gateway.responses import DOLLAR, response_of
+from actors.gateway.responses import response_of
 from actors.log_health import LogHealth
 from actors.messages import Offered, Released
+from config.rates import DOLLAR
 from transport.codec import encode_response
 from transport.errors import SegmentError
 

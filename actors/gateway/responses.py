@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actors.decision.reasons import nbr_of
 from actors.markup.trackers import MARK, Trackers
 from actors.markup.workshop import Workshop
+from config.rates import DOLLAR, DOLLAR_MICROS, MICROS_PER_CPM
 from transport.openrtb import (
     MTYPE_AUDIO,
     MTYPE_BANNER,
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from config.creatives import Creative
     from models.opportunity import Opportunity, Slot
 
-DOLLAR: Final = "USD"
-MICROS_PER_CPM: Final = 1000
 IAB_CONTENT_1: Final = 1
 """The taxonomy of categories that a bid has where it names none (2.6, section 4.2.3)."""
 _MTYPE: Final = {
@@ -149,7 +148,7 @@ def price_cpm(bid_micros: int, currency_micros: float) -> float:
         bid_micros: Per impression, in micros of USD.
         currency_micros: What one unit of the currency is worth, in micros of USD.
     """
-    if currency_micros == MICROS_PER_CPM * MICROS_PER_CPM:
+    if currency_micros == DOLLAR_MICROS:
         return bid_micros / MICROS_PER_CPM
     steps = bid_micros * MICROS_PER_CPM * _PRICE_STEPS / currency_micros
     return math.ceil(steps - _ROUNDING) / _PRICE_STEPS

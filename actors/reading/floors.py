@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from config.rates import DOLLAR
 from models.opportunity import DurationFloor, Floor
 
 if TYPE_CHECKING:
@@ -86,12 +87,12 @@ def _is_given(cpm: float) -> bool:
 def _plain(cpm: float, currency: str, rates: Rates) -> Floor | None:
     if not _is_given(cpm):
         return _NO_FLOOR
-    unit_micros = rates.micros_of(currency or "USD")
+    unit_micros = rates.micros_of(currency or DOLLAR)
     return None if unit_micros is None else Floor(floor_micros(cpm, unit_micros))
 
 
 def _timed(source: Deal | Video | Audio, base: float, currency: str, rates: Rates) -> Floor | None:
-    unit_micros = rates.micros_of(currency or "USD")
+    unit_micros = rates.micros_of(currency or DOLLAR)
     if unit_micros is None:
         return None
     return Floor(

@@ -7,20 +7,17 @@ start and handed in, so that reading a request stays a pure function.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from config.rates import WatchedRates
+from config.rates import DOLLAR, DOLLAR_MICROS, WatchedRates
 from transport.logs import get_logger
 
 if TYPE_CHECKING:
     from config.settings import Settings
     from supervision.clock import Clock
     from transport.openrtb import SupplyChain, SupplyChainNode
-
-DOLLAR: Final = "USD"
-DOLLAR_MICROS: Final = 1_000_000
 
 
 class Rates(Protocol):

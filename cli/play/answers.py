@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from config.rates import MICROS_PER_CPM
 from transport.openrtb import BidResponse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from transport.openrtb import Bid
-
-_MICROS_PER_CPM = 1000
 
 _from_json = msgspec.json.Decoder(BidResponse)
 
@@ -85,9 +84,9 @@ def _bid_fault(imp: Mapping[str, Any] | None, bid: Bid, currency: str) -> str:
 
 def micros_of(price_cpm: float) -> int:
     """Return a price in CPM as micros per impression."""
-    return round(price_cpm * _MICROS_PER_CPM)
+    return round(price_cpm * MICROS_PER_CPM)
 
 
 def cpm_of(price_micros: int) -> float:
     """Return a price in micros per impression as CPM."""
-    return price_micros / _MICROS_PER_CPM
+    return price_micros / MICROS_PER_CPM
