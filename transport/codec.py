@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 262_144
 MAX_IMPRESSIONS = 64
+MAX_TMAX_MS = 10_000
+"""A request cannot hold its place for longer than this, whatever it claims."""
 MAX_FLOOR_CPM = 1e9
 
 

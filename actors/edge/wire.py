@@ -17,15 +17,13 @@ import msgspec
 from actors.decision import reasons
 from actors.decision.reasons import nbr_of
 from actors.edge.bidders import NoAnswer
-from transport.codec import WireFormat, sniff_format
+from transport.codec import MAX_TMAX_MS, WireFormat, sniff_format
 from transport.openrtb import NBR_INVALID_REQUEST, NBR_TECHNICAL, NBR_UNKNOWN
 from transport.reading import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-MAX_TMAX_MS: Final = 10_000
-"""A request cannot hold its place for longer than this, whatever it claims."""
 LEAST_GZIP_BYTES: Final = 512
 """A smaller answer would not gain anything from being compressed."""
 _GZIP_LEVEL: Final = 1

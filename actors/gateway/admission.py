@@ -13,13 +13,10 @@ import msgspec
 
 from actors.decision import reasons
 from actors.decision.reasons import nbr_of
-from transport.codec import WireFormat, decode_request, no_bid, refusal, sniff_format
+from transport.codec import MAX_TMAX_MS, WireFormat, decode_request, no_bid, refusal, sniff_format
 from transport.errors import InvalidRequestError, MalformedRequestError
 from transport.openrtb import BidRequest
 from transport.reading import UNREADABLE
-
-MAX_TMAX_MS: Final = 10_000
-"""A request cannot hold its place for longer than this, whatever it claims."""
 
 
 class _Id(msgspec.Struct):

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from actors.gateway.admission import MAX_TMAX_MS, Refused, admit, turn_away
+from actors.gateway.admission import Refused, admit, turn_away
 from actors.gateway.answer_memory import AnswerMemory, name_of
 from actors.gateway.overload import Limiter
 from actors.gateway.pending import Pending
+from transport.codec import MAX_TMAX_MS
 from transport.envelope import opened, seal_of
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from actors.gateway.admission import MAX_TMAX_MS, Admitted, DoorRules, Refused, admit
+from actors.gateway.admission import Admitted, DoorRules, Refused, admit
 from actors.reading.opportunity import opportunity_of
 from actors.reading.place import Reading
-from transport.codec import encode_response
+from transport.codec import MAX_TMAX_MS, encode_response
 from transport.openrtb import Bid, BidResponse, SeatBid
 
 RULES = DoorRules(100_000, 10, 0.1, 0.01, 0.002)

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from actors.edge.bidders import NoAnswer
 from actors.edge.wire import (
-    MAX_TMAX_MS,
     Head,
     answer_time_s,
     head_of,
@@ -23,7 +22,7 @@ from actors.edge.wire import (
     reply_to_bid,
     wishes_of,
 )
-from transport.codec import WireFormat, no_bid, refusal
+from transport.codec import MAX_TMAX_MS, WireFormat, no_bid, refusal
 from transport.errors import InvalidRequestError, MalformedRequestError
 
 
