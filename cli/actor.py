@@ -13,7 +13,7 @@ from cli.node import Node, node_options
 from cli.output import emit, output_option, print_facts, print_json, width_of_stdout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _MEBIBYTE = 1 << 20
 _POLL_S = 0.2
@@ -30,22 +30,21 @@ def actor() -> None:
     """
 
 
+def _on_name(command: Callable[..., None]) -> click.Command:
+    """Make a command of the group that takes NAME, ``-o`` and the options of a node."""
+    return actor.command()(click.argument("name")(output_option(node_options(command))))
+
+
 # --- looking -----------------------------------------------------------------------------------
 
 
-@actor.command()
-@click.argument("name")
-@output_option
-@node_options
+@_on_name
 def show(node: Node, name: str, output: str) -> None:
     """Show all there is to know of it, whether it answers or not."""
     emit(node.ask("show", name=name), output, print_shown)
 
 
-@actor.command()
-@click.argument("name")
-@output_option
-@node_options
+@_on_name
 def state(node: Node, name: str, output: str) -> None:
     """Show what it keeps in mind, without what is private."""
     emit(node.ask("state", name=name), output, lambda told: _print_nested(told["state"]))
@@ -78,10 +77,7 @@ def trace(node: Node, name: str, limit: int, for_s: float, output: str) -> None:
             click.echo(line if len(line) <= width else f"{line[: width - 1]}…")
 
 
-@actor.command()
-@click.argument("name")
-@output_option
-@node_options
+@_on_name
 def stack(node: Node, name: str, output: str) -> None:
     """Show what its process does at this moment, also in an endless loop.
 
@@ -100,43 +96,36 @@ def stack(node: Node, name: str, output: str) -> None:
 # --- doing -------------------------------------------------------------------------------------
 
 
-@actor.command()
-@click.argument("name")
-@output_option
-@node_options
+@_on_name
 def kill(node: Node, name: str, output: str) -> None:
     """Kill it: a process by SIGKILL, a light actor at once. Its supervisor decides what follows."""
-    emit(node.ask("kill", name=name), output, lambda _: click.echo(f"killed {name}"))
+    _order(node, "kill", name, output, "killed")
 
 
-@actor.command()
-@click.argument("name")
-@output_option
-@node_options
+@_on_name
 def restart(node: Node, name: str, output: str) -> None:
     """End it politely and have its supervisor start it anew, as after any other end."""
-    emit(node.ask("restart", name=name), output, lambda _: click.echo(f"restarting {name}"))
+    _order(node, "restart", name, output, "restarting")
 
 
-@actor.command()
-@click.argument("name")
-@output_option
-@node_options
+@_on_name
 def suspend(node: Node, name: str, output: str) -> None:
     """Suspend it: it keeps its state but gets no work; its fallback answers."""
-    emit(node.ask("suspend", name=name), output, lambda _: click.echo(f"suspended {name}"))
+    _order(node, "suspend", name, output, "suspended")
 
 
-@actor.command()
-@click.argument("name")
-@output_option
-@node_options
+@_on_name
 def resume(node: Node, name: str, output: str) -> None:
     """Let a suspended actor go on."""
-    emit(node.ask("resume", name=name), output, lambda _: click.echo(f"resumed {name}"))
+    _order(node, "resume", name, output, "resumed")
 
 
 # --- how it is done ----------------------------------------------------------------------------
+
+
+def _order(node: Node, operation: str, name: str, output: str, done: str) -> None:
+    """Have the node do something to a part of its tree, and say that it is done."""
+    emit(node.ask(operation, name=name), output, lambda _: click.echo(f"{done} {name}"))
 
 
 def traced(node: Node, name: str, limit: int, for_s: float) -> Iterator[Mapping[str, Any]]:

@@ -30,6 +30,15 @@ _RESULT_HEADINGS = (
     "noticed", "whole again",
 )  # fmt: skip
 _SPARE = ("fallbacks", "noticed", "restarts", "late")
+_seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=_SEED, show_default=True, help="Of every choice."
+)
+_yes_option = click.option(
+    "--yes", is_flag=True, help="Hurt the node that runs on the data folder."
+)
+_report_option = click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report, too."
+)
 
 
 @click.group()
@@ -125,18 +134,14 @@ def _tolerance(probe: dict[str, Any]) -> str:
 @chaos.command()
 @click.argument("names", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Run all that come with Bidwright.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=_SEED, show_default=True, help="Of every choice."
-)
-@click.option("--yes", is_flag=True, help="Hurt the node that runs on the data folder.")
+@_seed_option
+@_yes_option
 @click.option(
     "--journal",
     type=click.Path(path_type=Path),
     help="Where the journal goes: a file (.json), or a folder for several.",
 )
-@click.option(
-    "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report, too."
-)
+@_report_option
 @set_option
 @output_option
 @node_options
@@ -265,16 +270,12 @@ def _write_report(journals: Sequence[Path], html: Path) -> None:
     help="Requests a second meanwhile.",
 )
 @click.option("--bidders", type=click.IntRange(1, 64), default=2, show_default=True)
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=_SEED, show_default=True, help="Of every choice."
-)
-@click.option("--yes", is_flag=True, help="Hurt the node that runs on the data folder.")
+@_seed_option
+@_yes_option
 @click.option(
     "--journal", type=click.Path(dir_okay=False, path_type=Path), help="Where the journal goes."
 )
-@click.option(
-    "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report, too."
-)
+@_report_option
 @set_option
 @output_option
 @node_options
