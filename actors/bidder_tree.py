@@ -17,7 +17,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.bid_optimizer import BidOptimizer
-from actors.budget_manager import BudgetManager, flights_of
+from actors.budget.manager import BudgetManager, flights_of
+from actors.budget.wallet import WalletTerms
 from actors.creative_selector import CreativeSelector
 from actors.decision.eligible import EligibleAds
 from actors.decision.fallbacks import Fallbacks
@@ -35,7 +36,6 @@ from actors.gateway.admission import DoorRules
 from actors.gateway.journal import Journal
 from actors.gateway.responses import NoticeForm
 from actors.inference.devices import devices
-from actors.ledger.wallet import WalletTerms
 from actors.links.inference import InferenceLink
 from actors.links.ledger import LedgerLink
 from actors.metering import Meter

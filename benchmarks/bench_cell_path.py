@@ -30,10 +30,10 @@ import msgspec
 import numpy as np
 
 from actors.bidder_tree import bidder_specs
+from actors.budget.wallet import Wallet, WalletTerms
 from actors.decision.eligible import EligibleAds
 from actors.gateway.admission import DoorRules, admit
 from actors.gateway.responses import NoticeForm, bid_of, response_of
-from actors.ledger.wallet import Wallet, WalletTerms
 from actors.messages import BudgetView, Price
 from actors.pricing import load_pricing
 from actors.reading.opportunity import opportunity_of

@@ -24,9 +24,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from actors.budget.wallet import Wallet, WalletTerms
 from actors.ledger.clerk import NOTHING_FOUND, Clerk, LeaseTerms, Snapshot
 from actors.ledger.store import LedgerStore
-from actors.ledger.wallet import Wallet, WalletTerms
 from transport.money import (
     LeaseGranted,
     LeaseRequest,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actors.budget_manager import BudgetManager, Flight, flights_of
-from actors.ledger.wallet import WalletTerms
+from actors.budget.manager import BudgetManager, Flight, flights_of
+from actors.budget.wallet import WalletTerms
 from actors.messages import (
     BudgetView,
     Forward,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actors.budget_manager import BudgetManager
+from actors.budget.manager import BudgetManager
+from actors.budget.wallet import WalletTerms
 from actors.ledger.actor import LedgerActor, LedgerConfig
 from actors.ledger.clerk import LeaseTerms
 from actors.ledger.verify import show, verify
-from actors.ledger.wallet import WalletTerms
 from actors.links.ledger import LedgerLink
 from actors.messages import Forward, Fund, Funded, Released, Reserve, Reserved, Settled
 from supervision import Cell, VirtualClock

@@ -31,9 +31,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from actors.budget.wallet import Wallet, WalletTerms
 from actors.ledger.store import LedgerStore
 from actors.ledger.verify import verify
-from actors.ledger.wallet import Wallet, WalletTerms
 from tests.money.worlds import TERMS, Ledger, MemoryStore, Store
 from transport.money import (
     LeaseDenied,
@@ -48,8 +48,8 @@ from transport.money import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actors.budget.holdings import HeldLease
     from actors.ledger.books import Campaign
-    from actors.ledger.holdings import HeldLease
 
 BUDGETS = {"autumn": 3_000, "winter": 900}
 BIDDERS = ("bidder-1", "bidder-2")

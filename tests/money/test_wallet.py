@@ -3,8 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from actors.ledger.holdings import Standing
-from actors.ledger.wallet import Reservation, Wallet, WalletTerms
+from actors.budget.holdings import Standing
+from actors.budget.wallet import Reservation, Wallet, WalletTerms
 from transport.money import LeaseDenied, LeaseGranted, LeaseRequest, LeaseReturn, LeaseReturned
 
 TERMS = WalletTerms(

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.ledger.wallet import MAX_GROUPS, Wallet, WalletTerms
+from actors.budget.wallet import MAX_GROUPS, Wallet, WalletTerms
 from transport.money import LeaseDenied, LeaseGranted, LeaseRequest, LeaseReturn, LeaseReturned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from actors.ledger.holdings import Line
+    from actors.budget.holdings import Line
 
 TERMS = WalletTerms(lease_s=5.0, lease_micros=300, max_lease_micros=900, keep_s=3.0, resend_s=0.5)
 CAMPAIGNS = ("autumn", "winter", "spring")

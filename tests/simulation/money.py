@@ -14,7 +14,7 @@ from actors.ledger.verify import verify
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from actors.ledger.holdings import HeldLease
+    from actors.budget.holdings import HeldLease
     from tests.simulation.exchange import Exchange
     from tests.simulation.world import World
 

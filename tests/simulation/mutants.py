@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from actors.budget.wallet import Reservation, Wallet
 from actors.decision.orchestrator import Orchestrator
 from actors.events.desk import EventDesk
 from actors.gateway.actor import Gateway
@@ -17,7 +18,6 @@ from actors.gateway.answers import Answers
 from actors.ledger import books
 from actors.ledger.actor import LedgerActor
 from actors.ledger.clerk import Clerk
-from actors.ledger.wallet import Reservation, Wallet
 from actors.profiler.agent import UserProfiler
 from supervision import decision
 from supervision.decision import Draft

@@ -1,7 +1,7 @@
 """The budget manager: says what campaigns may spend, and reserves it, without leaving the process.
 
 Principle: closed on money. What it holds in leases it may promise; what it does not hold it does
-not promise, whoever is late or gone. All rules are in ``actors.ledger.wallet``; this shell gives
+not promise, whoever is late or gone. All rules are in ``actors.budget.wallet``; this shell gives
 them the time, carries their requests to the ledger's link, and lets a question about campaigns
 without a lease wait for the lease that is on its way, up to the question's own deadline.
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from thespian.actors import WakeupMessage
 
-from actors.ledger.wallet import Wallet, WalletTerms
+from actors.budget.wallet import Wallet, WalletTerms
 from actors.messages import (
     BudgetView,
     Forward,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
-from actors.ledger.holdings import HeldLease, Line, Standing
+from actors.budget.holdings import HeldLease, Line, Standing
 from transport.money import LeaseDenied, LeaseGranted, LeaseRequest, LeaseReturn, LeaseReturned
 
 if TYPE_CHECKING:
