@@ -16,6 +16,7 @@ from transport.openrtb_imp import (
     Native,
     Pmp,
     Quantity,
+    Timed,
     Video,
 )
 from transport.openrtb_request import (
@@ -128,6 +129,7 @@ __all__ = [
     "SourceExt",
     "SupplyChain",
     "SupplyChainNode",
+    "Timed",
     "Uid",
     "User",
     "UserExt",

@@ -53,8 +53,8 @@ class Banner(Wire, frozen=True, gc=False):
     id: str = ""
 
 
-class Video(Wire, frozen=True, gc=False):
-    """A video slot; durations in seconds, 0 = not limited."""
+class Timed(Wire, frozen=True, gc=False):
+    """What video and audio slots have in common; durations in seconds, 0 = not limited."""
 
     mimes: tuple[str, ...] = ()
     minduration: Int = 0
@@ -62,48 +62,37 @@ class Video(Wire, frozen=True, gc=False):
     rqddurs: tuple[Int, ...] = ()
     startdelay: Int | None = None
     protocols: tuple[Int, ...] = ()
+    mincpmpersec: float = 0.0
+    battr: tuple[Int, ...] = ()
+    minbitrate: Int = 0
+    maxbitrate: Int = 0
+    delivery: tuple[Int, ...] = ()
+    api: tuple[Int, ...] = ()
+    podid: str = ""
+    poddur: Int = 0
+    maxseq: Int = 0
+    durfloors: tuple[DurationFloors, ...] = ()
+
+
+class Video(Timed, frozen=True, gc=False):
+    """A video slot; sizes in device-independent pixels, 0 = not given."""
+
     w: Int = 0
     h: Int = 0
     placement: Int = 0
     plcmt: Int = 0
     linearity: Int = 0
     skip: Int | None = None
-    mincpmpersec: float = 0.0
-    battr: tuple[Int, ...] = ()
-    minbitrate: Int = 0
-    maxbitrate: Int = 0
     playbackmethod: tuple[Int, ...] = ()
-    delivery: tuple[Int, ...] = ()
     pos: Int = 0
-    api: tuple[Int, ...] = ()
-    podid: str = ""
-    poddur: Int = 0
-    maxseq: Int = 0
-    durfloors: tuple[DurationFloors, ...] = ()
 
 
-class Audio(Wire, frozen=True, gc=False):
-    """An audio slot; durations in seconds, 0 = not limited."""
+class Audio(Timed, frozen=True, gc=False):
+    """An audio slot."""
 
-    mimes: tuple[str, ...] = ()
-    minduration: Int = 0
-    maxduration: Int = 0
-    rqddurs: tuple[Int, ...] = ()
-    startdelay: Int | None = None
-    protocols: tuple[Int, ...] = ()
-    mincpmpersec: float = 0.0
-    battr: tuple[Int, ...] = ()
-    minbitrate: Int = 0
-    maxbitrate: Int = 0
-    delivery: tuple[Int, ...] = ()
-    api: tuple[Int, ...] = ()
     feed: Int = 0
     stitched: Int = 0
     nvol: Int | None = None
-    podid: str = ""
-    poddur: Int = 0
-    maxseq: Int = 0
-    durfloors: tuple[DurationFloors, ...] = ()
 
 
 class Native(Wire, frozen=True, gc=False):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from actors.reading.place import Rates
     from models.eligibility import Candidate
     from models.opportunity import Opportunity
-    from transport.openrtb import Audio, Deal, DurationFloors, Imp, Video
+    from transport.openrtb import Deal, DurationFloors, Imp, Timed
 
 UNREACHABLE_MICROS: Final = 1 << 62
 """The floor that is too large for any arithmetic, and that no bid reaches."""
@@ -31,7 +31,7 @@ _NOISE: Final = 1e-9  # what binary fractions add to an exact price, in micros
 
 
 def floor_of(
-    imp: Imp, deal: Deal | None, medium: Video | Audio | None, rates: Rates
+    imp: Imp, deal: Deal | None, medium: Timed | None, rates: Rates
 ) -> Floor | None:
     """Return the lowest price of one way to fill an impression.
 
@@ -91,7 +91,7 @@ def _plain(cpm: float, currency: str, rates: Rates) -> Floor | None:
     return None if unit_micros is None else Floor(floor_micros(cpm, unit_micros))
 
 
-def _timed(source: Deal | Video | Audio, base: float, currency: str, rates: Rates) -> Floor | None:
+def _timed(source: Deal | Timed, base: float, currency: str, rates: Rates) -> Floor | None:
     unit_micros = rates.micros_of(currency or DOLLAR)
     if unit_micros is None:
         return None

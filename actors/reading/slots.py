@@ -15,7 +15,7 @@ from models.opportunity import Floor, Slot
 
 if TYPE_CHECKING:
     from actors.reading.place import Rates
-    from transport.openrtb import Audio, Banner, Deal, Imp, Native, Video
+    from transport.openrtb import Banner, Deal, Imp, Native, Timed
 
 _LONGEST_REMEMBERED: Final = 8_192
 _NO_NUMBERS: Final[frozenset[int]] = frozenset()
@@ -82,7 +82,7 @@ def _native_slot(native: Native, floor: Floor) -> Slot:
     )
 
 
-def _timed_slot(medium: Video | Audio, name: str, floor: Floor) -> Slot:
+def _timed_slot(medium: Timed, name: str, floor: Floor) -> Slot:
     skip: int | None = getattr(medium, "skip", None)
     return Slot(
         name,
