@@ -14,7 +14,7 @@ agents hold nothing that another may not lose, so each is restarted alone.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from actors.bid_optimizer import BidOptimizer
 from actors.budget.manager import BudgetManager, flights_of
@@ -51,10 +51,9 @@ from config.addresses import listen_url
 from config.campaigns import load_campaigns
 from config.profiles import load_default_profiles
 from models.eligibility import CampaignIndex
-from models.errors import ModelError
 from models.fraud import FraudRules
 from models.oversight import OversightRules
-from models.registry import load_manifest
+from models.registry import spoilt
 from supervision import ChildSpec, Start, Supervisor, SupervisorFlags
 from transport.logs import get_logger
 from transport.sealed import check_seals
@@ -70,6 +69,8 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from models.eligibility import Candidate
     from models.selector.thompson import ThompsonSelector
+
+Model = TypeVar("Model")
 
 MEMORY_ENTRIES: Final = 10_000
 MEMORY_BYTES: Final = 64 << 20
@@ -242,22 +243,22 @@ class _Bidder:
     def _load_selector(self) -> ThompsonSelector:
         from models.selector.thompson import ThompsonSelector
 
-        return ThompsonSelector.load(self._weights("selector"), self._seed)
+        return self._loaded("selector", lambda folder: ThompsonSelector.load(folder, self._seed))
 
     def _load_pricing(self) -> Pricing:
         from actors.pricing import load_pricing
 
         cap_micros = self._settings.money.price_cap_micros
-        return load_pricing(self._weights("optimizer"), cap_micros)
+        return self._loaded("optimizer", lambda folder: load_pricing(folder, cap_micros))
 
-    def _weights(self, name: str) -> Path:
-        """Return a model's folder; if its files are spoilt, who loads them recalls whole ones."""
+    def _loaded(self, name: str, load: Callable[[Path], Model]) -> Model:
+        """Load a model; if its files are spoilt it is the one last read whole, and that is told."""
         folder = self._world.weights(name)
-        try:
-            load_manifest(folder)
-        except ModelError as error:
+        model = load(folder)
+        error = spoilt(folder)
+        if error is not None:
             get_logger(bidder=self._name).error("model_spoilt", model=name, reason=str(error))
-        return folder
+        return model
 
     # --- impressions ---------------------------------------------------------------------------
 

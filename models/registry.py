@@ -30,6 +30,7 @@ MANIFEST_FILE: Final = "manifest.json"
 _VERSION_DIGITS: Final = 10
 
 _last_whole: dict[Path, tuple[Manifest, Tensors]] = {}
+_spoilt: dict[Path, ModelError] = {}
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,10 +185,17 @@ def recall_tensors(folder: Path, name: str, schema: int) -> tuple[Manifest, Tens
     """
     try:
         _last_whole[folder] = load_tensors(folder, name, schema)
-    except ModelError:
+        _spoilt.pop(folder, None)
+    except ModelError as error:
         if folder not in _last_whole:
             raise
+        _spoilt[folder] = error
     return _last_whole[folder]
+
+
+def spoilt(folder: Path) -> ModelError | None:
+    """Return why :func:`recall_tensors` had to recall when it last read a folder, if it had to."""
+    return _spoilt.get(folder)
 
 
 def _check_file(path: Path, digest: str) -> None:

@@ -20,6 +20,7 @@ from models.registry import (
     load_tensors,
     recall_tensors,
     save,
+    spoilt,
     weights_folder,
 )
 
@@ -68,10 +69,13 @@ def test_what_was_read_whole_stands_in_while_the_files_are_spoilt(tmp_path: Path
         recall_tensors(tmp_path, "selector", 1)
     save(trained(1.0), tmp_path)
     first, _ = recall_tensors(tmp_path, "selector", 1)
+    assert spoilt(tmp_path) is None
     (tmp_path / WEIGHTS_FILE).write_bytes(b"")
     assert recall_tensors(tmp_path, "selector", 1)[0] == first
+    assert "not what its manifest says" in str(spoilt(tmp_path))
     written = save(trained(2.0), tmp_path)
     assert recall_tensors(tmp_path, "selector", 1)[0] == written
+    assert spoilt(tmp_path) is None
 
 
 def test_a_missing_model_names_the_command_that_makes_it(tmp_path: Path) -> None:
