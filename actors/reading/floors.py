@@ -30,9 +30,7 @@ _MICROS_OF_PRICE: Final = 1000
 _NOISE: Final = 1e-9  # what binary fractions add to an exact price, in micros
 
 
-def floor_of(
-    imp: Imp, deal: Deal | None, medium: Timed | None, rates: Rates
-) -> Floor | None:
+def floor_of(imp: Imp, deal: Deal | None, medium: Timed | None, rates: Rates) -> Floor | None:
     """Return the lowest price of one way to fill an impression.
 
     Args:
