@@ -21,3 +21,7 @@ class UnknownModelError(ModelError):
 
 class FeatureError(ModelError):
     """A caller handed in features of the wrong shape or range: a bug in the caller."""
+
+
+class EvaluationError(ModelError):
+    """The data that a model is measured on can't be read: give the right folder."""

@@ -1,0 +1,16 @@
+"""``bidwright evaluate``: measure what was built beside its baselines, on data of one's own."""
+
+from __future__ import annotations
+
+from cli.lazy import Home, LazyGroup
+
+HELP = """Measure a part of the bidder beside its baselines.
+
+Each command prints a table, or JSON with `-o json`. Data is read only, and never sent anywhere.
+"""
+
+COMMANDS = {
+    "pacing": Home("cli.evaluate.pacing:pacing", "Does spend follow its plan, and what is bought?"),
+}
+
+evaluate = LazyGroup("evaluate", COMMANDS, HELP)
