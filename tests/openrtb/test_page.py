@@ -12,6 +12,8 @@ from transport import openrtb_imp, openrtb_request
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "OPENRTB.md"
 ROW = re.compile(r"^\| ([\w, ]+?) \(3\.2[\d., ]+\) \|(.*)\|$", re.MULTILINE)
+#: What several objects have in common, and no object of the specification itself.
+BASES = ("Wire", "Timed")
 NAMED = {
     "Dooh": "DOOH",
     "Quantity": "Qty",
@@ -31,7 +33,7 @@ def fields_of_types() -> dict[str, set[str]]:
     for module in (openrtb_imp, openrtb_request):
         for name, kind in vars(module).items():
             is_object = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-            if is_object and name != "Wire" and not name.endswith("Ext"):
+            if is_object and name not in BASES and not name.endswith("Ext"):
                 found.setdefault(NAMED.get(name, name), set()).update(kind.__struct_fields__)
     return found
 
