@@ -25,17 +25,32 @@ if TYPE_CHECKING:
 
 
 class Eligible(msgspec.Struct, frozen=True):
-    """The ads that may be shown for an impression.
+    """The ads that may be shown for an impression, and for all others like it.
 
     Attributes:
-        ads: In a stable order; nobody may change it.
+        ads: In a stable order; nobody may change it. They stand in slots of the impression that
+            was the first to ask, whose floors are not those of others: see `placed`.
         campaign_ids: Their campaigns, each once.
         why_none: Reason code when there is none.
+        slots: Of the impression that was the first to ask.
     """
 
     ads: tuple[Candidate, ...]
     campaign_ids: tuple[str, ...] = ()
     why_none: str = ""
+    slots: tuple[Slot, ...] = ()
+
+    def placed(self, ad: Candidate, slots: tuple[Slot, ...]) -> Candidate:
+        """Return one of the ads in the slot that another impression has in its slot's place.
+
+        Args:
+            ad: One of these, or one that has been placed.
+            slots: Of the impression: of the same shapes, with floors of their own.
+        """
+        for old, new in zip(self.slots, slots, strict=False):
+            if ad.slot is old:
+                return ad if new is old else Candidate(ad.campaign, ad.creative, new)
+        return ad
 
 
 _PRIVATE: Final = Eligible((), (), "private_auction")
@@ -44,10 +59,12 @@ _PRIVATE: Final = Eligible((), (), "private_auction")
 _shape: Final = attrgetter(*[name for name in Slot.__struct_fields__ if name != "floor"])
 
 
-def eligible_of(ads: Sequence[Candidate], why_none: str = "") -> Eligible:
-    """Return these ads with their campaigns, or why there is none."""
+def eligible_of(
+    ads: Sequence[Candidate], why_none: str = "", slots: tuple[Slot, ...] = ()
+) -> Eligible:
+    """Return these ads with their campaigns and the slots they stand in, or why there is none."""
     ids = tuple(dict.fromkeys(each.campaign.id for each in ads))
-    return Eligible(tuple(ads), ids, "" if ads else why_none)
+    return Eligible(tuple(ads), ids, "" if ads else why_none, slots)
 
 
 class EligibleAds:
@@ -64,11 +81,11 @@ class EligibleAds:
     ) -> None:
         self._index = index
         self._max_remembered = max_remembered
-        self._known: dict[Hashable, tuple[tuple[Slot, ...], Eligible]] = {}
+        self._known: dict[Hashable, Eligible] = {}
         self._moments = sorted(_moments(campaigns))
 
     def find(self, opportunity: Opportunity, unix_s: float) -> Eligible:
-        """Return the ads that may be shown.
+        """Return the ads that may be shown: the same object for impressions that differ in floors.
 
         Args:
             opportunity: One look at an impression.
@@ -76,18 +93,16 @@ class EligibleAds:
         """
         if opportunity.private:
             return _PRIVATE
-        slots = opportunity.slots
         question = self._index.question(opportunity)
-        key = (question, bisect_right(self._moments, unix_s), tuple(map(_shape, slots)))
-        known = self._known.get(key)
-        if known is None:
+        moment = bisect_right(self._moments, unix_s)
+        key = (question, moment, tuple(map(_shape, opportunity.slots)))
+        found = self._known.get(key)
+        if found is None:
             found = self._ask(question, opportunity, unix_s)
             if len(self._known) >= self._max_remembered:
                 self._known.clear()
-            self._known[key] = (slots, found)
-            return found
-        asked, found = known
-        return found if asked == slots or not found.ads else _moved(found, asked, slots)
+            self._known[key] = found
+        return found
 
     def why(self, opportunity: Opportunity, unix_s: float) -> dict[str, str]:
         """Return for each campaign without an eligible ad why it has none, for explanations."""
@@ -96,7 +111,7 @@ class EligibleAds:
     def _ask(self, question: Question, opportunity: Opportunity, unix_s: float) -> Eligible:
         ads = self._index.answer(question, opportunity.slots, unix_s)
         why_none = "" if ads else self._index.why_none(opportunity, unix_s)
-        return eligible_of(ads, why_none)
+        return eligible_of(ads, why_none, opportunity.slots)
 
 
 def _moments(campaigns: Sequence[Campaign]) -> set[float]:
@@ -104,10 +119,3 @@ def _moments(campaigns: Sequence[Campaign]) -> set[float]:
     moments = [campaign.starts_at for campaign in campaigns]
     moments += [campaign.ends_at for campaign in campaigns]
     return {moment.timestamp() for moment in moments if moment is not None}
-
-
-def _moved(found: Eligible, asked: tuple[Slot, ...], slots: tuple[Slot, ...]) -> Eligible:
-    """Return the same ads in slots of the same shape with floors of their own."""
-    own = {id(old): new for old, new in zip(asked, slots, strict=True)}
-    ads = [Candidate(each.campaign, each.creative, own[id(each.slot)]) for each in found.ads]
-    return Eligible(tuple(ads), found.campaign_ids)

@@ -113,7 +113,8 @@ def _take_funded(decision: Decision, answer: Funded, now_s: float) -> None:
         decision.no_bid(reasons.NO_BUDGET)
         return
     if _floors_differ(opportunity):
-        decision.affordable = [each for each in decision.affordable if _may_reach(decision, each)]
+        placed = [eligible.placed(each, opportunity.slots) for each in decision.affordable]
+        decision.affordable = [each for each in placed if _may_reach(decision, each)]
         if not decision.affordable:
             decision.no_bid(reasons.BELOW_FLOOR)
             return
@@ -152,7 +153,8 @@ def _select_when_ready(decision: Decision, now_s: float) -> None:
 
 
 def _take_selected(decision: Decision, answer: Selected, now_s: float) -> None:
-    decision.candidate = decision.affordable[answer.index]
+    chosen = decision.affordable[answer.index]
+    decision.candidate = decision.eligible.placed(chosen, decision.opportunity.slots)
     decision.propensity = answer.propensity
     decision.predicted_ctr = answer.predicted_ctr
     if answer.version:

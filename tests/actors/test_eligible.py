@@ -107,7 +107,7 @@ def test_the_remembered_answer_is_the_one_that_the_rules_give(traffic: list[Any]
         opportunity = opportunity_of(request, imp, unix_s, Reading())
         found = ads.find(opportunity, unix_s)
         expected = index.candidates(opportunity, unix_s)
-        assert list(found.ads) == expected
+        assert [found.placed(each, opportunity.slots) for each in found.ads] == expected
         assert set(found.campaign_ids) == {each.campaign.id for each in expected}
         assert bool(found.why_none) == (not expected)
 
@@ -123,7 +123,8 @@ def test_the_sample_worlds_traffic_is_mostly_remembered() -> None:
         for imp in request.imp:
             opportunity = opportunity_of(request, imp, NOON, Reading())
             found = ads.find(opportunity, NOON)
-            assert list(found.ads) == index.candidates(opportunity, NOON)
+            placed = [found.placed(each, opportunity.slots) for each in found.ads]
+            assert placed == index.candidates(opportunity, NOON)
     assert len(ads._known) < 1_600
 
 
@@ -135,12 +136,12 @@ def test_the_same_ads_are_remembered_for_another_floor_and_stand_in_the_slot_tha
     cheap, dear = (
         opportunity(slots=(Slot("banner", 300, 250, floor=Floor(micros)),)) for micros in (10, 990)
     )
-    first, second = ads.find(cheap, NOON), ads.find(dear, NOON)
-    assert len(ads._known) == 1
-    assert [each.creative for each in first.ads] == [each.creative for each in second.ads]
-    assert {each.slot.floor.base_micros for each in first.ads} == {10}
-    assert {each.slot.floor.base_micros for each in second.ads} == {990}
-    assert ads.find(cheap, NOON) is first
+    found = ads.find(cheap, NOON)
+    assert ads.find(dear, NOON) is found
+    for asked in (cheap, dear, cheap):
+        placed = [found.placed(each, asked.slots) for each in found.ads]
+        assert {id(each.slot) for each in placed} == {id(asked.slots[0])}
+        assert [found.placed(each, asked.slots) for each in placed] == placed
 
 
 def test_nothing_is_remembered_of_a_private_auction_and_no_deal() -> None:
