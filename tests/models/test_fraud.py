@@ -44,6 +44,15 @@ def test_a_sign_is_named_and_strong_evidence_refuses(
     assert 0.0 < verdict.score < 1.0
 
 
+def test_a_computing_centre_is_refused_with_a_second_sign_only_and_is_then_the_reason() -> None:
+    alone = FraudRules().score(opportunity(**{**PERSON, "ip": "52.1.2.3"}), 1)
+    both = opportunity(**{**PERSON, "ip": "52.1.2.3", "device_kind": "desktop"})
+    verdict = FraudRules().score(both, 1)
+    assert alone.valid
+    assert not verdict.valid
+    assert verdict.reasons[0] == "datacenter_ip"
+
+
 @pytest.mark.parametrize(
     "address", ["203.0.113.9", "203.0.113", "52.0.0", "2001:db8::1", "not an address", ""]
 )
