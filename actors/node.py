@@ -229,14 +229,14 @@ def _check_edge(settings: EdgeSettings) -> None:
         AccessError: One is not usable.
     """
     from actors.edge.access import Explained, read_tokens
-    from actors.edge.options import tls_context
+    from actors.edge.options import recall_tls_context
 
     Explained(settings.explain_from)
     if settings.token_file:
         read_tokens(Path(settings.token_file))
     if settings.tls_certificate:
         key = Path(settings.tls_key) if settings.tls_key else None
-        tls_context(Path(settings.tls_certificate), key)
+        recall_tls_context(Path(settings.tls_certificate), key)
 
 
 # -- running it

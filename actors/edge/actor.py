@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 
 from actors.edge.errors import AccessError, ServerDiedError, ServerHungError
-from actors.edge.options import tls_context
+from actors.edge.options import recall_tls_context
 from actors.edge.pulse import Pulse
 from actors.edge.server import HttpThread
 from supervision import LightActor
 from supervision.actor import STOPPING
 from supervision.errors import StartError
+from transport.logs import get_logger
 
 if TYPE_CHECKING:
+    import ssl
+
     from actors.edge.options import EdgeOptions
     from supervision.ref import Ref
 
@@ -47,6 +50,7 @@ class Edge(LightActor):
         self._pulse = Pulse(PULSE_S, PULSE_LIMIT_S)
         self._http: HttpThread | None = None
         self._stop_reason: Any = "shutdown"
+        self._certificate_error = ""
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -68,13 +72,21 @@ class Edge(LightActor):
         return ThespianWatch([http.fileno()])
 
     def _thread(self, listener: socket.socket) -> HttpThread:
-        certificate, key = self._options.certificate, self._options.key
         try:
-            tls = None if certificate is None else tls_context(certificate, key)
-            return HttpThread(listener, self._options, tls)
+            return HttpThread(listener, self._options, self._tls())
         except AccessError as error:
             listener.close()
             raise StartError(f"edge_misconfigured: {error}") from error
+
+    def _tls(self) -> ssl.SSLContext | None:
+        certificate, key = self._options.certificate, self._options.key
+        if certificate is None:
+            return None
+        context, error = recall_tls_context(certificate, key)
+        if error is not None:
+            self._certificate_error = str(error)
+            get_logger(actor="edge").error("certificate_spoilt", reason=str(error))
+        return context
 
     def on_stop(self, reason: Any) -> Any:
         """Take no more requests; end when those in hand are answered."""
@@ -95,8 +107,10 @@ class Edge(LightActor):
         host = f"[{self._host}]" if ":" in self._host else self._host
         gateways = http.gateways if http is not None else None
         desks = http.desks if http is not None else None
+        spoilt = {"certificate_error": self._certificate_error} if self._certificate_error else {}
         return {
             "url": f"{scheme}://{host}:{self._port}",
+            **spoilt,
             "gateways": 0 if gateways is None else gateways.connected,
             "event_desks": 0 if desks is None else desks.connected,
             "in_flight": 0 if gateways is None else gateways.waiting,

@@ -106,6 +106,33 @@ def _file(name: str) -> Path | None:
     return Path(name) if name else None
 
 
+_last_whole: dict[tuple[Path, Path | None], ssl.SSLContext] = {}
+
+
+def recall_tls_context(
+    certificate: Path, key: Path | None
+) -> tuple[ssl.SSLContext, AccessError | None]:
+    """Do as :func:`tls_context`; while the files are spoilt, return what was last read whole.
+
+    That is by this process, or by one that it was forked from: a node reads the pair before its
+    first fork. So a certificate that spoils on disk ends no edge that starts again.
+
+    Returns:
+        The context, and what is wrong with the files if it had to be recalled.
+
+    Raises:
+        AccessError: As :func:`tls_context`, and nothing has been read before.
+    """
+    pair = (certificate, key)
+    try:
+        _last_whole[pair] = tls_context(certificate, key)
+    except AccessError as error:
+        if pair not in _last_whole:
+            raise
+        return _last_whole[pair], error
+    return _last_whole[pair], None
+
+
 def tls_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
     """Return what a listening socket needs to speak TLS 1.2 or later.
 

@@ -223,6 +223,24 @@ def test_a_certificate_that_cannot_be_used_is_a_failed_start_that_names_it(tmp_p
     assert "edge_misconfigured: edge.tls_certificate" in str(ref.exit_reason)
 
 
+def test_a_certificate_that_spoils_harms_no_edge_that_starts_again(
+    bidder: Bidder, tmp_path: Path
+) -> None:
+    chain, key = make_certificate(tmp_path)
+    trusting = ssl.create_default_context(cafile=str(chain))
+    Running(bidder, certificate=chain, key=key).close()
+    chain.write_text("no certificate")
+    running = Running(bidder, certificate=chain, key=key)
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", running.port, timeout=LIMIT_S, context=trusting
+    )
+    connection.request("GET", "/healthz")
+    assert connection.getresponse().status == 200
+    assert "edge.tls_certificate" in running.actor.describe()["certificate_error"]
+    connection.close()
+    running.close()
+
+
 def test_a_gateway_that_says_nothing_costs_no_more_than_the_requests_own_time() -> None:
     silent = Bidder(says_nothing)
     running = Running(silent).ready()
