@@ -41,7 +41,7 @@ class LearntPricing:
             first_price=opportunity.first_price,
             cap_micros=min(
                 question.spendable_micros,
-                candidate.campaign.max_bid_micros,
+                candidate.campaign.limit_micros,
                 self._price_cap_micros,
             ),
         )

@@ -8,6 +8,7 @@ anything starts. All money is integer micros of USD; bids and prices are micros 
 
 from __future__ import annotations
 
+import math
 import tomllib
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,10 @@ __all__ = [
     "Targeting",
     "load_campaigns",
 ]
+
+#: A CPM is the price of so many impressions.
+IMPRESSIONS_OF_A_CPM = 1_000
+HOURS = 24
 
 #: The sample campaigns that ship with the project.
 SAMPLE_CAMPAIGNS = Path(__file__).with_name("campaigns.toml")
@@ -61,6 +66,11 @@ class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         active: Paused campaigns stay in the file.
         starts_at: First instant of the flight; ``None`` is "already running".
         ends_at: End of the flight; ``None`` is "until the budget is spent".
+        hour_weights: How the money of a day is spread over its hours (UTC): 24 numbers; empty is as
+            the settings say.
+        goal_cpa_micros: What a conversion may cost on average.
+        goal_roas: What must come back for each unit spent, in the worth of conversions.
+        max_cpm_micros: What a thousand impressions may cost at most, each by itself.
     """
 
     id: str
@@ -85,6 +95,17 @@ class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     active: bool = True
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    hour_weights: tuple[float, ...] = ()
+    goal_cpa_micros: int | None = None
+    goal_roas: float | None = None
+    max_cpm_micros: int | None = None
+
+    @property
+    def limit_micros(self) -> int:
+        """No bid per impression is ever higher, in micros."""
+        if self.max_cpm_micros is None:
+            return self.max_bid_micros
+        return min(self.max_bid_micros, self.max_cpm_micros // IMPRESSIONS_OF_A_CPM)
 
 
 class _CampaignFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,7 +174,24 @@ def _money_complaint(campaign: Campaign) -> str | None:
         return "needs 0 < default_bid_micros <= max_bid_micros"
     if campaign.value_per_conversion_micros <= 0:
         return "value_per_conversion_micros must be above 0"
-    return _flight_complaint(campaign.starts_at, campaign.ends_at)
+    return _goal_complaint(campaign) or _flight_complaint(campaign.starts_at, campaign.ends_at)
+
+
+def _goal_complaint(campaign: Campaign) -> str | None:
+    """Return what is wrong with what a campaign's impressions and conversions may cost."""
+    if campaign.goal_cpa_micros is not None and campaign.goal_roas is not None:
+        return "has goal_cpa_micros and goal_roas; give it one goal"
+    if campaign.goal_cpa_micros is not None and campaign.goal_cpa_micros <= 0:
+        return "goal_cpa_micros must be above 0"
+    if campaign.goal_roas is not None and not 0.0 < campaign.goal_roas < math.inf:
+        return "goal_roas must be above 0"
+    if campaign.limit_micros <= 0:
+        return f"max_cpm_micros must be at least {IMPRESSIONS_OF_A_CPM}, which is 1 an impression"
+    weights = campaign.hour_weights
+    fits = len(weights) == HOURS and all(0.0 <= weight < math.inf for weight in weights)
+    if weights and not (fits and any(weights)):
+        return f"hour_weights are {HOURS} numbers of at least 0, one of them above 0"
+    return None
 
 
 def _flight_complaint(starts_at: datetime | None, ends_at: datetime | None) -> str | None:

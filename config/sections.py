@@ -39,7 +39,20 @@ def _listed(value: object) -> object:
     return value
 
 
+def _some_above_0(weights: tuple[float, ...]) -> tuple[float, ...]:
+    if max(weights) <= 0:
+        raise ValueError("all weights are 0; at least one hour must have some")
+    return weights
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Gain = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+HourWeights = Annotated[
+    tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...],
+    BeforeValidator(_listed),
+    Field(min_length=24, max_length=24),
+    AfterValidator(_some_above_0),
+]
 Purposes = Annotated[tuple[Annotated[int, Field(ge=1, le=24)], ...], BeforeValidator(_listed)]
 FileName = Annotated[str, AfterValidator(_absolute_if_any)]
 Host = Annotated[str, BeforeValidator(_not_blank)]

@@ -31,6 +31,7 @@ from config.trade import (
     MarketSettings,
     MoneySettings,
     NoticeSettings,
+    PacingSettings,
     PrivacySettings,
     SupplySettings,
 )
@@ -221,6 +222,8 @@ class Settings(Section):
     """The agents of a bidder."""
     money: MoneySettings = MoneySettings()
     """Leases, reservations and caps."""
+    pacing: PacingSettings = PacingSettings()
+    """How fast budgets are spent."""
     market: MarketSettings = MarketSettings()
     """Currencies and deals."""
     privacy: PrivacySettings = PrivacySettings()

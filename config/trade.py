@@ -1,4 +1,4 @@
-"""Settings of the trade: money, the market's terms, the law, and what is told of bids."""
+"""Settings of the trade: money, pace, the market's terms, the law, and what is told of bids."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from config.sections import FileName, Names, Positive, Purposes, Seconds, Section
+from config.sections import (
+    FileName,
+    Gain,
+    HourWeights,
+    Names,
+    Positive,
+    Purposes,
+    Seconds,
+    Section,
+    Share,
+)
 
 
 class MoneySettings(Section):
@@ -25,6 +35,32 @@ class MoneySettings(Section):
     """No bid is above this (50,000 is a CPM of $50)."""
     unvetted_cap_micros: Positive = 2_000
     """No bid on traffic that could not be vetted is above this."""
+
+
+class PacingSettings(Section):
+    """How fast budgets are spent."""
+
+    plan: Literal["traffic", "even"] = "traffic"
+    """How a day's money is spread: as the traffic comes, or the same in each hour."""
+    hours: HourWeights = (
+        0.55, 0.42, 0.35, 0.32, 0.34, 0.45, 0.66, 0.90, 1.08, 1.17, 1.21, 1.24,
+        1.27, 1.24, 1.18, 1.15, 1.18, 1.27, 1.41, 1.55, 1.60, 1.45, 1.11, 0.80,
+    )  # fmt: skip
+    """The traffic that is expected in each hour of the day (UTC), in any unit: 24 numbers."""
+    controller: Literal["pid", "dual"] = "pid"
+    """What moves bids: how far spend is from its plan, or what the budget left allows."""
+    proportional: Gain = 1.0
+    """Gain on how far spend is from its plan; of the dual descent its rate."""
+    integral: Gain = 0.5
+    """Gain on how long it has been so; the dual descent has none."""
+    derivative: Gain = 0.0
+    """Gain on how fast that changes; the dual descent has none."""
+    horizon_s: Seconds = 600.0
+    """Time within which a deviation should be made good; at most a 96th of the plan."""
+    start: Share = 0.2
+    """What values are multiplied with before anything is known of a campaign's spend."""
+    goal_window: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
+    """Conversions within whose cost a campaign comes back to its goal."""
 
 
 class MarketSettings(Section):

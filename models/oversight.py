@@ -97,9 +97,7 @@ class OversightRules(msgspec.Struct, frozen=True, kw_only=True):
         """
         campaign = candidate.campaign
         return (
-            _price_veto(
-                opportunity, candidate, bid_micros, min(cap_micros, campaign.max_bid_micros)
-            )
+            _price_veto(opportunity, candidate, bid_micros, min(cap_micros, campaign.limit_micros))
             or _market_veto(opportunity, campaign)
             or self._fit_veto(opportunity, candidate)
             or _category_veto(opportunity, campaign)

@@ -188,7 +188,7 @@ def _cap_micros(decision: Decision, campaign: Campaign) -> int:
     rules = decision.rules
     house = rules.price_cap_micros if decision.vetted else rules.unvetted_cap_micros
     money = affordable_micros(decision.spendable.get(campaign.id, 0), decision.opportunity)
-    return min(house, campaign.max_bid_micros, money)
+    return min(house, campaign.limit_micros, money)
 
 
 def _take_cleared(decision: Decision, answer: Cleared, now_s: float) -> None:

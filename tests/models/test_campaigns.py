@@ -192,3 +192,36 @@ def test_the_example_of_the_page_about_ads_is_one(tmp_path: Path) -> None:
     whole = GOOD.split("creatives", maxsplit=1)[0]
     (campaign,) = load_campaigns(written(tmp_path, f"{whole}\n{example}"))
     assert campaign.creatives[0].native is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("goal_cpa_micros = 5\ngoal_roas = 2.0", "give it one goal"),
+        ("goal_cpa_micros = 0", "goal_cpa_micros must be above 0"),
+        ("goal_roas = 0.0", "goal_roas must be above 0"),
+        ("goal_roas = inf", "goal_roas must be above 0"),
+        ("max_cpm_micros = 999", "max_cpm_micros must be at least 1000"),
+        ("hour_weights = [1.0, 2.0]", "hour_weights are 24 numbers"),
+        (f"hour_weights = {[0.0] * 24}", "hour_weights are 24 numbers"),
+        (f"hour_weights = {[-1.0] + [1.0] * 23}", "hour_weights are 24 numbers"),
+        (f"hour_weights = [nan{', 1.0' * 23}]", "hour_weights are 24 numbers"),
+    ],
+)
+def test_goals_and_hours_that_make_no_sense_are_refused(
+    tmp_path: Path, line: str, complaint: str
+) -> None:
+    path = written(tmp_path, GOOD.replace("creatives", f"{line}\ncreatives"))
+    with pytest.raises(ConfigError, match=complaint):
+        load_campaigns(path)
+
+
+@pytest.mark.parametrize(
+    ("max_cpm", "limit_micros"), [(None, 2_000), (1_500_000, 1_500), (9e9, 2_000)]
+)
+def test_a_bid_is_limited_by_the_impression_and_by_the_thousand(
+    tmp_path: Path, max_cpm: float | None, limit_micros: int
+) -> None:
+    line = "" if max_cpm is None else f"max_cpm_micros = {int(max_cpm)}\n"
+    path = written(tmp_path, GOOD.replace("creatives", f"{line}creatives"))
+    assert load_campaigns(path)[0].limit_micros == limit_micros
