@@ -48,6 +48,7 @@ class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         name: What a person calls it.
         categories: IAB codes of the ad itself, which publishers block by (``bcat``).
         budget_micros: All that may ever be spent, in micros of USD.
+        daily_budget_micros: All that may be spent on one day; None is no limit but the budget.
         default_bid_micros: Bid per impression when the optimizer cannot answer.
         max_bid_micros: No bid per impression is ever higher.
         value_per_conversion_micros: What one conversion is worth to the advertiser.
@@ -95,6 +96,7 @@ class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     active: bool = True
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    daily_budget_micros: int | None = None
     hour_weights: tuple[float, ...] = ()
     goal_cpa_micros: int | None = None
     goal_roas: float | None = None
@@ -170,6 +172,8 @@ def _money_complaint(campaign: Campaign) -> str | None:
     """Return what is wrong with the amounts or the flight of one campaign."""
     if campaign.budget_micros <= 0:
         return "budget_micros must be above 0"
+    if campaign.daily_budget_micros is not None and campaign.daily_budget_micros <= 0:
+        return "daily_budget_micros must be above 0"
     if not 0 < campaign.default_bid_micros <= campaign.max_bid_micros:
         return "needs 0 < default_bid_micros <= max_bid_micros"
     if campaign.value_per_conversion_micros <= 0:

@@ -31,6 +31,9 @@ Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 #: May be empty: a notice whose lease nobody remembers.
 MaybeId: TypeAlias = Annotated[str, msgspec.Meta(max_length=512)]
 
+#: What values are multiplied with; finite, so that no arithmetic with it can go astray.
+Multiplier: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)]
+
 SettleStatus: TypeAlias = Literal[
     "settled", "duplicate", "late", "unfunded", "unknown_lease", "over_bid"
 ]
@@ -48,12 +51,16 @@ class LeaseRequest(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Ask for a short lease of a campaign's budget. Repeating a ``request_id`` repeats the grant.
 
     The bidder counts the lease's life from the moment it first *sent* this request.
+    ``pace`` and ``goal`` are the multipliers that it bids with (0: not known yet); the ledger only
+    tells them on, in ``CampaignStanding``.
     """
 
     request_id: Id
     bidder: Id
     campaign_id: Id
     micros: PositiveMicros
+    pace: Multiplier = 0.0
+    goal: Multiplier = 0.0
 
 
 class LeaseReturn(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -204,7 +211,29 @@ class BudgetExhausted(msgspec.Struct, frozen=True, tag=True, gc=False):
     budget_micros: Micros
 
 
-MoneyNotice: TypeAlias = SettledNotice | ReleasedNotice | LeaseClosed | BudgetExhausted
+class CampaignStanding(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """How a campaign's money stands; all bidders pace by this and by nothing else.
+
+    ``day_settled_micros`` was spent on ``day`` (ISO date); ``at`` is the ledger's Unix time.
+    ``pace`` and ``goal`` are what a bidder said last with a request for a lease (0: none did).
+    """
+
+    campaign_id: Id
+    budget_micros: Micros
+    settled_micros: Micros
+    leased_micros: Micros
+    free_micros: Micros
+    day: Id
+    day_settled_micros: Micros
+    daily_budget_micros: Micros | None
+    at: float
+    pace: Multiplier = 0.0
+    goal: Multiplier = 0.0
+
+
+MoneyNotice: TypeAlias = (
+    SettledNotice | ReleasedNotice | LeaseClosed | BudgetExhausted | CampaignStanding
+)
 
 
 # --- Frames -----------------------------------------------------------------------------------

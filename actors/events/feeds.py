@@ -18,6 +18,7 @@ from transport.messages import decode_event
 from transport.money import (
     MONEY_TOPIC,
     BudgetExhausted,
+    CampaignStanding,
     LeaseClosed,
     MoneyFrameError,
     MoneyNotice,
@@ -103,7 +104,7 @@ class LedgerFeed(_Feed):
                 self.publish(Settled(key, micros, campaign_id))
             case ReleasedNotice(key=key, campaign_id=campaign_id):
                 self.publish(Released(key, campaign_id))
-            case LeaseClosed() | BudgetExhausted():
+            case LeaseClosed() | BudgetExhausted() | CampaignStanding():
                 self.publish(notice)
 
 

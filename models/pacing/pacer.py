@@ -76,11 +76,12 @@ class Pacer(msgspec.Struct, frozen=True):
             state: After the last look.
             plan: Of the budget.
             budget_micros: All that the plan spends.
-            at_s: Now, Unix seconds; a look at or before the last one changes nothing.
+            at_s: Now, Unix seconds; a look at or before the last one changes nothing, and none
+                does after the end of the plan.
             spent_micros: Of the budget, until now.
         """
         elapsed_s = at_s - state.at_s
-        if elapsed_s <= 0.0 or budget_micros <= 0:
+        if elapsed_s <= 0.0 or budget_micros <= 0 or at_s >= plan.ends_s:
             return state
         horizon_s = min(self.horizon_s, self.horizon_share * (plan.ends_s - plan.starts_s))
         share = plan.share(at_s)

@@ -24,18 +24,18 @@ class SpendPlan:
     Args:
         starts_s: First moment, Unix seconds.
         ends_s: End, Unix seconds.
-        profile: Weight of each hour of the UTC day, 24 numbers >= 0, not all 0.
+        weights: Weight of each hour of the UTC day, 24 numbers >= 0, not all 0.
     """
 
-    __slots__ = ("_before", "_from", "_profile", "_whole", "ends_s", "starts_s")
+    __slots__ = ("_before", "_from", "_whole", "ends_s", "starts_s", "weights")
 
-    def __init__(self, starts_s: float, ends_s: float, profile: tuple[float, ...] = EVEN) -> None:
-        if len(profile) != HOURS or min(profile) < 0.0 or max(profile) <= 0.0:
-            raise ValueError(f"a profile is {HOURS} weights >= 0 with one above 0, not {profile}")
+    def __init__(self, starts_s: float, ends_s: float, weights: tuple[float, ...] = EVEN) -> None:
+        if len(weights) != HOURS or min(weights) < 0.0 or max(weights) <= 0.0:
+            raise ValueError(f"weights are {HOURS} numbers >= 0, one of them above 0, not {weights}")
         self.starts_s = starts_s
         self.ends_s = ends_s
-        self._profile = profile
-        self._before = (0.0, *accumulate(profile))
+        self.weights = weights
+        self._before = (0.0, *accumulate(weights))
         self._from = self._weight_until(starts_s)
         self._whole = self._weight_until(ends_s) - self._from
 
@@ -64,5 +64,5 @@ class SpendPlan:
         days, rest_s = divmod(at_s, DAY_S)
         hour, part_s = divmod(rest_s, HOUR_S)
         index = min(int(hour), HOURS - 1)
-        part = self._profile[index] * part_s / HOUR_S
+        part = self.weights[index] * part_s / HOUR_S
         return days * self._before[HOURS] + self._before[index] + part

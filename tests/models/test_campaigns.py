@@ -198,6 +198,7 @@ def test_the_example_of_the_page_about_ads_is_one(tmp_path: Path) -> None:
     ("line", "complaint"),
     [
         ("goal_cpa_micros = 5\ngoal_roas = 2.0", "give it one goal"),
+        ("daily_budget_micros = 0", "daily_budget_micros must be above 0"),
         ("goal_cpa_micros = 0", "goal_cpa_micros must be above 0"),
         ("goal_roas = 0.0", "goal_roas must be above 0"),
         ("goal_roas = inf", "goal_roas must be above 0"),

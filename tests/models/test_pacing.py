@@ -78,7 +78,7 @@ def test_a_plan_never_takes_back_what_it_gave(
 
 @pytest.mark.parametrize("profile", [(), (1.0,) * 23, (0.0,) * 24, (-1.0,) + (1.0,) * 23])
 def test_a_profile_that_is_none_is_refused(profile: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="24 weights"):
+    with pytest.raises(ValueError, match="24 numbers"):
         SpendPlan(0.0, 1.0, profile)
 
 

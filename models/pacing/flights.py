@@ -1,0 +1,137 @@
+"""What a campaign may spend on one day of its flight, and by when on that day.
+
+Principle: each day is planned by itself, from what is left. The money that is left at the start of
+a day is spread over the days of the flight that are left, by their weight; a daily budget limits
+the day's part. What one day missed or overdid is thereby made good over the rest of the flight, not
+in the first hours of the next morning. A campaign without an end spends its daily budget each day;
+without that, too, it has no plan and bids what impressions are worth until its budget is gone.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from models.pacing.plan import EVEN, SpendPlan
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from config.campaigns import Campaign
+
+
+class Account(NamedTuple):
+    """How a campaign's money stands, in micros.
+
+    Attributes:
+        budget_micros: Of the campaign.
+        daily_micros: That may be spent on one day; None is no limit.
+        settled_micros: Spent in all.
+        day_settled_micros: Of it, on the day in question.
+    """
+
+    budget_micros: int
+    daily_micros: int | None
+    settled_micros: int
+    day_settled_micros: int
+
+
+class DayPlan(NamedTuple):
+    """The plan of a day.
+
+    Attributes:
+        plan: Which share of the allowance belongs before which moment.
+        allowance_micros: Of the day.
+    """
+
+    plan: SpendPlan
+    allowance_micros: int
+
+    def due_micros(self, at_s: float) -> int:
+        """Return what should have been spent on this day by a moment.
+
+        Args:
+            at_s: Unix seconds.
+        """
+        return round(self.allowance_micros * self.plan.share(at_s))
+
+
+class Flight:
+    """When a campaign may run, and in which hours it should spend.
+
+    Args:
+        starts_s: First moment, Unix seconds; None is "already running".
+        ends_s: End, Unix seconds; None is "until the budget is gone".
+        weights: Of the 24 hours of the UTC day.
+        zone: Whose midnight begins a day.
+    """
+
+    __slots__ = ("_day", "_ends_s", "_span", "_starts_s", "_weights", "_zone")
+
+    def __init__(
+        self,
+        starts_s: float | None,
+        ends_s: float | None,
+        weights: tuple[float, ...] = EVEN,
+        zone: tzinfo = UTC,
+    ) -> None:
+        self._starts_s = starts_s
+        self._ends_s = ends_s
+        self._weights = weights
+        self._zone = zone
+        # The day that was asked for last: a day is asked for thousands of times.
+        self._day = ""
+        self._span = (0.0, 0.0)
+
+    @classmethod
+    def of(cls, campaign: Campaign, weights: tuple[float, ...], zone: tzinfo = UTC) -> Flight:
+        """Return a campaign's flight.
+
+        Args:
+            campaign: Whose; its own hours count, if it has some.
+            weights: Of the hours of campaigns that don't say.
+            zone: Whose midnight begins a day.
+        """
+        starts, ends = campaign.starts_at, campaign.ends_at
+        return cls(
+            None if starts is None else starts.timestamp(),
+            None if ends is None else ends.timestamp(),
+            campaign.hour_weights or weights,
+            zone,
+        )
+
+    def day_plan(self, day: str, account: Account) -> DayPlan | None:
+        """Return the plan of a day; None where nothing limits what is spent on it.
+
+        Args:
+            day: ISO date.
+            account: How the money stands on that day.
+        """
+        if self._ends_s is None and account.daily_micros is None:
+            return None
+        begins_s, over_s = self._span_of(day)
+        plan = SpendPlan(begins_s, over_s, self._weights)
+        left = account.budget_micros - account.settled_micros + account.day_settled_micros
+        if self._ends_s is not None and over_s < self._ends_s:
+            rest = SpendPlan(begins_s, self._ends_s, self._weights)
+            left = int(left * rest.share(over_s))
+        if account.daily_micros is not None:
+            left = min(left, account.daily_micros)
+        return DayPlan(plan, max(left, 0))
+
+    def _span_of(self, day: str) -> tuple[float, float]:
+        """Return the first moment and the end of the part of the flight that lies on a day."""
+        if day != self._day:
+            self._span = self._find_span(date.fromisoformat(day))
+            self._day = day
+        return self._span
+
+    def _find_span(self, day: date) -> tuple[float, float]:
+        midnight = datetime.combine(day, time(), self._zone)
+        next_midnight = datetime.combine(day + timedelta(days=1), time(), self._zone)
+        begins_s, over_s = midnight.timestamp(), next_midnight.timestamp()
+        if self._starts_s is not None:
+            begins_s = max(begins_s, self._starts_s)
+        if self._ends_s is not None:
+            over_s = min(over_s, self._ends_s)
+        return begins_s, max(over_s, begins_s)
