@@ -313,6 +313,7 @@ def _watchdog(settings: Settings, paths: NodePaths) -> Watchdog:
             settings.node.name,
             settings.metrics,
             paths.events_file,
+            settings.logs.max_bytes,
         ),
         events_file=paths.events_file,
         admin_port=settings.node.admin_port,

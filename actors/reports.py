@@ -10,6 +10,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from transport.logs import MAX_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -33,6 +35,7 @@ class ReporterRecipe:
         node: The node's name, on every line.
         metrics: Where restarts are counted.
         events_file: The node's file of events; all processes append to it, too.
+        max_bytes: Size of one generation of the log.
     """
 
     log_file: Path
@@ -40,6 +43,7 @@ class ReporterRecipe:
     node: str
     metrics: MetricsSettings
     events_file: Path
+    max_bytes: int = MAX_BYTES
 
     def __call__(self, path: str) -> Callable[[Report], None]:
         """Open the log of the process at ``path`` of the tree and return its reporter."""
@@ -47,7 +51,7 @@ class ReporterRecipe:
         from transport.logs import configure, get_logger
         from transport.metrics import make_metrics
 
-        configure(self.log_file, self.level, self.node, path)
+        configure(self.log_file, self.level, self.node, path, self.max_bytes)
         log = get_logger()
         metrics = make_metrics(
             self.metrics.statsd_host,

@@ -88,7 +88,7 @@ class NodePaths:
 
     @property
     def log_file(self) -> Path:
-        """The node's log, one JSON object a line."""
+        """The node's log, one JSON object a line; the one before it ends in ``.1``."""
         return self.logs_dir / "node.log.jsonl"
 
     @property

@@ -190,6 +190,8 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least important level that is written."""
+    max_bytes: Annotated[int, Field(ge=4096)] = 16_777_216
+    """A log of this size becomes `node.log.jsonl.1`, in place of the one before it."""
 
 
 class DefenceSettings(Section):

@@ -1,15 +1,13 @@
 """The file of events: appended by all processes of a node, of bounded size, read by a cursor.
 
-One JSON object a line. Every record is one write to a file opened for appending, so writers need
-no lock; only who finds the file too large takes one, to make it the old generation, of which one is
-kept. A cursor names a place by the first line of the generation and an offset in it, so it still
-means the same after the file has become the old one. A full disk costs records, never an actor.
+One JSON object a line; of old generations one is kept. A cursor names a place by the first line of
+the generation and an offset in it, so it still means the same after the file has become the old
+one. A full disk costs records, never an actor.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import msgspec
 
 from config import fault_points
+from transport.generations import old_generation, open_to_append, retire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,22 +53,15 @@ class EventFile:
         line = _encode(record) + b"\n"
         try:
             fault_points.reach("log.write")
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            descriptor = open_to_append(self._path)
             try:
                 os.write(descriptor, line)
                 if os.fstat(descriptor).st_size > self._max_bytes:
-                    self._rotate(descriptor)
+                    retire(self._path, descriptor)
             finally:
                 os.close(descriptor)
         except OSError:
             self.dropped += 1
-
-    def _rotate(self, descriptor: int) -> None:
-        """Make the file of ``descriptor`` the old one, unless another process was quicker."""
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(self._path.stat(), os.fstat(descriptor)):
-                self._path.replace(old_generation(self._path))
 
 
 class Page(NamedTuple):
@@ -77,11 +69,6 @@ class Page(NamedTuple):
 
     events: list[dict[str, Any]]
     cursor: str
-
-
-def old_generation(path: Path) -> Path:
-    """Return where the generation before ``path`` is kept."""
-    return path.with_name(f"{path.name}.1")
 
 
 def read_after(path: Path, cursor: str, limit: int) -> Page:

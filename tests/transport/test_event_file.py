@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from transport.event_file import START, EventFile, old_generation, read_after, read_last
+from transport.event_file import START, EventFile, read_after, read_last
+from transport.generations import old_generation
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -100,6 +100,25 @@ def test_configuring_again_moves_to_the_new_file(tmp_path: Path) -> None:
     assert [line["event"] for line in lines_in(tmp_path / "second")] == ["second"]
 
 
+def test_a_large_log_becomes_the_old_one_and_all_who_write_go_on_in_the_new_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log"
+    logs.configure(path, "info", "n", "a", max_bytes=300)
+    elsewhere = logs._LogFile()
+    elsewhere.open(path, 300)
+    for number in range(40):
+        logs.get_logger().info("said", number=number)
+        elsewhere.msg(b'{"number": "other"}')
+    elsewhere.close()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["log", "log.1"]
+    assert all(each.stat().st_size < 450 for each in tmp_path.iterdir())
+    assert "other" in path.read_text() + (tmp_path / "log.1").read_text()
+    kept = [line["number"] for name in ("log.1", "log") for line in lines_in(tmp_path / name)]
+    own = [number for number in kept if number != "other"]
+    assert own == list(range(own[0], 40))
+
+
 def test_an_unknown_level_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="choose one of debug, info"):
         logs.configure(tmp_path / "log", "loud", "n", "a")
