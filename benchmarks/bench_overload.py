@@ -35,7 +35,7 @@ from benchmarks.wires import HttpWire, NngWire
 from cli.play.summary import percentile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from benchmarks.nodes import OwnNode
     from benchmarks.wires import Wire
@@ -176,18 +176,18 @@ def capacity_of(wire: Wire, options: argparse.Namespace) -> float:
     return answered / float(options.seconds)
 
 
-def ladder(wire: Wire, options: argparse.Namespace, capacity: float) -> list[Load]:
-    """Offer shares of the capacity, one after the other."""
-    loads = []
+def ladder(
+    wire: Wire, options: argparse.Namespace, capacity: float, tell: Callable[[Load], None]
+) -> None:
+    """Offer shares of the capacity, one after the other, and tell what became of each."""
     traffic = Traffic(options.seed)
     number = FIRST_NUMBER
     traffic.skip(number)
     for factor in options.factors:
         load = Load(factor, factor * capacity, seconds=options.seconds)
         number = offer(wire, traffic, load, number)
-        loads.append(load)
+        tell(load)
         select.select((), (), (), REST_S)
-    return loads
 
 
 def wire_to(node: OwnNode, options: argparse.Namespace) -> Wire:
@@ -197,8 +197,8 @@ def wire_to(node: OwnNode, options: argparse.Namespace) -> Wire:
     return NngWire(node.gateway_urls, options.connections or NNG_CONNECTIONS)
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Take all measurements, each on a node of its own, and return them as JSON-able data."""
+def measure(options: argparse.Namespace) -> None:
+    """Take all measurements, each on a node of its own; print and keep each as soon as it is."""
     found: dict[str, Any] = {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
         "door": options.door,
@@ -207,28 +207,41 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "tmax_ms": TMAX_MS,
     }
     capacity = 0.0
-    for name in ("on", "off"):
+    for name in options.shedding:
         shed = f"overload.shed={str(name == 'on').lower()}"
         with own_node(options.bidders, edge=options.door == "http", settings=(shed,)) as node:
             wire = wire_to(node, options)
             try:
                 measured = capacity_of(wire, options)
                 capacity = capacity or measured
-                loads = ladder(wire, options, capacity)
+                found["capacity_per_s"] = round(capacity)
+                rows = found[f"shedding_{name}"] = []
+                print_heads(found, name, measured)
+                ladder(wire, options, capacity, lambda load, rows=rows: keep(rows, load))  # type: ignore[misc]
             finally:
                 wire.close()
-        found["capacity_per_s"] = round(capacity)
-        found[f"shedding_{name}"] = [load.row() for load in loads]
-    return found
+                write(found, options.json)
 
 
-def print_report(found: dict[str, Any]) -> None:
-    """Print the measurements as a table for a person."""
+def keep(rows: list[dict[str, Any]], load: Load) -> None:
+    """Print a measurement as a line of the table, and keep it."""
+    rows.append(load.row())
+    print("".join(f"{cell:>11}" for cell in cells(rows[-1])), flush=True)
+
+
+def write(found: dict[str, Any], file: Path | None) -> None:
+    """Write what there is so far."""
+    if file is not None:
+        file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def print_heads(found: dict[str, Any], name: str, capacity: float) -> None:
+    """Print what is measured, and the head of its table."""
     machine = found["machine"]
     print(
         f"{found['door']}, {found['bidders']} bidders, {machine['cores']} cores, "
-        f"Python {machine['python']}; "
-        f"capacity {found['capacity_per_s']:,} requests/s, tmax {found['tmax_ms']:g} ms"
+        f"Python {machine['python']}; shedding {name}; "
+        f"capacity {capacity:,.0f} requests/s, tmax {found['tmax_ms']:g} ms"
     )
     heads = (
         "load",
@@ -240,11 +253,7 @@ def print_report(found: dict[str, Any]) -> None:
         "p50 ms",
         "p99 ms",
     )
-    for name in ("on", "off"):
-        print(f"\nshedding {name}")
-        print("".join(f"{head:>11}" for head in heads))
-        for row in found[f"shedding_{name}"]:
-            print("".join(f"{cell:>11}" for cell in cells(row)))
+    print("".join(f"{head:>11}" for head in heads), flush=True)
 
 
 def cells(row: dict[str, Any]) -> Sequence[str]:
@@ -269,7 +278,7 @@ def percent(part: float | None) -> str:
 def main() -> None:
     """Parse the options and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=5.0, help="of one measurement")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of one measurement")
     parser.add_argument("--window", type=int, default=48, help="in flight, for the capacity")
     parser.add_argument("--door", choices=("nng", "http"), default="nng")
     parser.add_argument(
@@ -279,14 +288,13 @@ def main() -> None:
         help=f"default: {NNG_CONNECTIONS} over nng, {HTTP_CONNECTIONS} over HTTP",
     )
     parser.add_argument("--bidders", type=int, default=1)
+    parser.add_argument(
+        "--shedding", choices=("on", "off"), nargs="+", default=("on", "off"), help="which nodes"
+    )
     parser.add_argument("--factors", type=float, nargs="+", default=FACTORS, help="of the capacity")
     parser.add_argument("--seed", type=int, default=1, help="of the sample world")
     parser.add_argument("--json", type=Path, help="write the measurements here too")
-    options = parser.parse_args()
-    found = measure(options)
-    print_report(found)
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    measure(parser.parse_args())
 
 
 if __name__ == "__main__":
