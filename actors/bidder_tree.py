@@ -13,11 +13,13 @@ agents hold nothing that another may not lose, so each is restarted alone.
 
 from __future__ import annotations
 
+from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from actors.bid_optimizer import BidOptimizer
-from actors.budget.manager import BudgetManager, flights_of
+from actors.budget.manager import BudgetManager
+from actors.budget.pacing import Pacing
 from actors.budget.wallet import WalletTerms
 from actors.creative_selector import CreativeSelector
 from actors.decision.eligible import EligibleAds
@@ -134,6 +136,7 @@ class _Bidder:
         self._campaigns = campaigns
         self._name = f"bidder-{index}"
         self._counting = Counting(CapTable(campaigns), user_salt(world.secret), world.unix_clock)
+        self._pacing = Pacing(campaigns, settings.pacing, UTC)
         self._meter = Meter(world.metrics, world.monotonic)
         self._rates = watched_rates(settings, world.monotonic, self._name)
         self._seed = (settings.node.seed or int(world.unix_clock())) * MAX_BIDDERS + index
@@ -236,8 +239,7 @@ class _Bidder:
             WalletTerms(lease_s=money.lease_s, lease_micros=money.lease_micros),
             self._name,
             tuple(campaign.id for campaign in active),
-            flights=flights_of(active),
-            wall_clock=self._world.unix_clock,
+            pacing=self._pacing,
         )
 
     def _load_selector(self) -> ThompsonSelector:

@@ -75,10 +75,9 @@ class Fund(msgspec.Struct, frozen=True, gc=False):
 
 
 class BudgetView(msgspec.Struct, frozen=True, gc=False):
-    """How a campaign stands: fractions are 0..1 of its whole budget and of its flight."""
+    """How a campaign stands: ``pace`` is what its values are multiplied with, 0..1."""
 
-    remaining_fraction: float = 1.0
-    elapsed_fraction: float = 0.0
+    pace: float = 1.0
 
 
 class Funded(msgspec.Struct, frozen=True, gc=False):

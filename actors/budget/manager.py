@@ -13,14 +13,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgspec
 from thespian.actors import WakeupMessage
 
+from actors.budget.pacing import Pacing
 from actors.budget.wallet import Wallet, WalletTerms
 from actors.messages import (
     BudgetView,
     Forward,
     Fund,
     Funded,
+    Heard,
     LinkDown,
     Released,
     Reserve,
@@ -29,11 +32,15 @@ from actors.messages import (
 )
 from supervision.actor import LightActor
 from supervision.messages import Down
+from transport.messages import Conversion
 from transport.money import (
     BudgetExhausted,
+    CampaignStanding,
     LeaseClosed,
     LeaseDenied,
     LeaseGranted,
+    LeaseRequest,
+    LeaseReturn,
     LeaseReturned,
     MoneyRefused,
     ReleasedNotice,
@@ -44,8 +51,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from actors.metering import Account
-    from config.campaigns import Campaign
-    from supervision.clock import Clock
     from supervision.ref import Ref
 
 LEDGER_ROLE: Final = "link-ledger"
@@ -63,28 +68,6 @@ _LOOK: Final = "look"
 _NEWS: Final = object()
 
 
-class Flight(NamedTuple):
-    """A campaign's first and last instant, Unix seconds."""
-
-    starts_s: float
-    ends_s: float
-
-    def elapsed_fraction(self, now_s: float) -> float:
-        """Return how much of it is over, 0..1."""
-        if self.ends_s <= self.starts_s:
-            return 1.0
-        return min(1.0, max(0.0, (now_s - self.starts_s) / (self.ends_s - self.starts_s)))
-
-
-def flights_of(campaigns: Iterable[Campaign]) -> dict[str, Flight]:
-    """Return the flights of the campaigns that have both a start and an end, by campaign id."""
-    return {
-        campaign.id: Flight(campaign.starts_at.timestamp(), campaign.ends_at.timestamp())
-        for campaign in campaigns
-        if campaign.starts_at is not None and campaign.ends_at is not None
-    }
-
-
 class _Waiting(NamedTuple):
     """A question that waits for a lease."""
 
@@ -99,8 +82,8 @@ class BudgetManager(LightActor):
         terms: How to manage leases.
         bidder: Name of the bidder that it works for.
         campaign_ids: Campaigns to lease from at the start, before anyone asks.
-        flights: Start and end of campaigns, for ``BudgetView.elapsed_fraction``.
-        wall_clock: Unix seconds; only needed with ``flights``.
+        pacing: What it knows of how fast campaigns may spend; it outlives the manager. None: they
+            are not paced.
         account: What others know of it.
     """
 
@@ -110,8 +93,7 @@ class BudgetManager(LightActor):
         bidder: str,
         campaign_ids: Iterable[str] = (),
         *,
-        flights: Mapping[str, Flight] | None = None,
-        wall_clock: Clock | None = None,
+        pacing: Pacing | None = None,
         account: Account = dict,
     ) -> None:
         super().__init__()
@@ -119,8 +101,7 @@ class BudgetManager(LightActor):
         self._terms = terms
         self._bidder = bidder
         self._campaign_ids = tuple(campaign_ids)
-        self._flights = flights or {}
-        self._wall_clock = wall_clock
+        self._pacing = pacing or Pacing.of_nothing()
         # How campaigns stand, as told before; see ``_views_of``.
         self._views: dict[str, BudgetView] = {}
         self._waiting: list[_Waiting] = []
@@ -133,6 +114,9 @@ class BudgetManager(LightActor):
         self._wallet = Wallet(self._terms, self._bidder, self.cell.fresh_id())
         self.subscribe(Settled)
         self.subscribe(Released)
+        self.subscribe(CampaignStanding)
+        self.subscribe(Conversion)
+        self.subscribe(Heard)
         self._wallet.spendable(self._campaign_ids, self.cell.clock())
         self._carry()
         self.wake_after(TICK_S, _TICK)
@@ -155,6 +139,7 @@ class BudgetManager(LightActor):
             "reservations": sum(len(lease.reserved) for lease in leases),
             "expired": self._wallet.expired,
             "held_micros": held,
+            "pace": self._pacing.describe(),
             **self._account(),
         }
 
@@ -184,11 +169,9 @@ class BudgetManager(LightActor):
         match message:
             case LeaseGranted():
                 self._wallet.granted(message, self.cell.clock())
-                self._views.pop(message.campaign_id, None)
                 self._have_news()
             case LeaseDenied():
                 self._wallet.denied(message, self.cell.clock())
-                self._views.pop(message.campaign_id, None)
                 self._have_news()
             case LeaseReturned():
                 self._wallet.returned(message)
@@ -198,6 +181,9 @@ class BudgetManager(LightActor):
                 if isinstance(message, Down):
                     self._wallet.road_lost(self.cell.clock())
                 self._answer_where(lambda _question: True)
+            case CampaignStanding() | Conversion() | Heard():
+                self._hear_of_pace(message)
+                return
             case LeaseClosed() | BudgetExhausted():
                 pass  # news for others: our own count of a lease's end is the earlier one
             case _:
@@ -273,31 +259,18 @@ class BudgetManager(LightActor):
         self.send(asker, Funded(spendable, self._views_of(spendable)))
 
     def _views_of(self, campaign_ids: Mapping[str, int]) -> dict[str, BudgetView]:
-        """Return how campaigns stand, worked out anew after news of them and at each tick."""
+        """Return how campaigns stand, worked out anew after news of them."""
         known = self._views
         try:
             return {campaign_id: known[campaign_id] for campaign_id in campaign_ids}
         except KeyError:
             for campaign_id in campaign_ids:
                 if campaign_id not in known:
-                    known[campaign_id] = self._view(campaign_id)
+                    known[campaign_id] = BudgetView(self._pacing.multiplier(campaign_id))
             return {campaign_id: known[campaign_id] for campaign_id in campaign_ids}
-
-    def _view(self, campaign_id: str) -> BudgetView:
-        standing = self._wallet.standing(campaign_id)
-        flight = self._flights.get(campaign_id)
-        remaining = 1.0
-        if standing is not None and standing.budget_micros:
-            remaining = standing.remaining_micros / standing.budget_micros
-        elapsed = 0.0
-        if flight is not None and self._wall_clock is not None:
-            elapsed = flight.elapsed_fraction(self._wall_clock())
-        return BudgetView(remaining, elapsed)
 
     def _tick(self) -> None:
         self._wallet.tick(self.cell.clock())
-        for campaign_id in self._flights:
-            self._views.pop(campaign_id, None)  # time has passed: a flight is further on
         self._carry()
         self.wake_after(TICK_S, _TICK)
 
@@ -312,5 +285,22 @@ class BudgetManager(LightActor):
         if link is None:
             return False
         for request in requests:
-            self.ask(link, Forward(request))
+            self.ask(link, Forward(self._with_levels(request)))
         return True
+
+    def _with_levels(self, request: LeaseRequest | LeaseReturn) -> LeaseRequest | LeaseReturn:
+        """Return a request that also says how fast we spend, for bidders that don't know yet."""
+        if not isinstance(request, LeaseRequest):
+            return request
+        pace, goal = self._pacing.levels(request.campaign_id)
+        return msgspec.structs.replace(request, pace=pace, goal=goal) if pace or goal else request
+
+    def _hear_of_pace(self, message: CampaignStanding | Conversion | Heard) -> None:
+        """Take note of what was spent, and of what that has brought."""
+        if isinstance(message, CampaignStanding):
+            self._pacing.hear(message)
+            self._views.pop(message.campaign_id, None)
+            return
+        event = message.event if isinstance(message, Heard) else message
+        if isinstance(event, Conversion) and event.campaign_id and not event.test:
+            self._pacing.converted(event.campaign_id, event.value_micros)

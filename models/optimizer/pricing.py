@@ -1,14 +1,14 @@
 """The bid rule: from what an impression is worth to what we offer for it.
 
 Second price: offer the value. First price: offer less, so that the expected surplus is highest. A
-campaign that spends faster than its flight values everything a little less. The price never exceeds
-the value, the campaign's limit or the cap, and when those lie below the floor there is no bid.
+campaign that would spend faster than its plan values everything a little less. The price never
+exceeds the value, the campaign's limit or the cap; when those lie below the floor there is no bid.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -25,23 +25,16 @@ if TYPE_CHECKING:
     from models.eligibility import Candidate
     from models.opportunity import DealTerms, Opportunity
 
-#: No multiplier is lower: a campaign that is ahead of its plan still buys bargains.
-LOWEST_PACE: Final = 0.05
-
-_PACE_POWER: Final = 2.0
-_SOME_LEFT: Final = 1e-6
-
 
 class BudgetState(Protocol):
-    """How a campaign stands, in fractions of its budget and of its flight."""
+    """How a campaign stands."""
 
     @property
-    def remaining_fraction(self) -> float:
-        """Share of the budget that is left, 0..1."""
+    def pace(self) -> float:
+        """What a value is multiplied with so that spend follows its plan (`models.pacing`), 0..1.
 
-    @property
-    def elapsed_fraction(self) -> float:
-        """Share of the flight that is over, 0..1; 0 for a campaign without an end."""
+        It never exceeds 1: to offer more than an impression is worth loses money.
+        """
 
 
 class BidRule:
@@ -113,7 +106,7 @@ class BidRule:
             cap_micros: No higher bid is allowed: spendable money, the campaign's limit, the
                 operator's cap.
         """
-        worth = value_micros * pace(budget)
+        worth = value_micros * budget.pace
         limit = min(int(worth), cap_micros)
         if limit <= 0 or limit < floor_micros:
             return 0
@@ -137,21 +130,3 @@ def on_terms(bid_micros: int, floor_micros: int, cap_micros: int, deal: DealTerm
     if deal.fixed:
         return floor_micros if bid_micros >= floor_micros else 0
     return bid_micros
-
-
-def pace(budget: BudgetState) -> float:
-    """Return the multiplier of value that spends a budget evenly over its flight.
-
-    1 while the campaign is on plan or behind it; the square of (budget left / time left) when it is
-    ahead; 0 when nothing is left. It never exceeds 1: to offer more than an impression is worth
-    loses money.
-
-    Args:
-        budget: How the campaign stands.
-    """
-    left = budget.remaining_fraction
-    if left <= 0.0:
-        return 0.0
-    time_left = max(1.0 - budget.elapsed_fraction, _SOME_LEFT)
-    ahead = left / time_left
-    return 1.0 if ahead >= 1.0 else max(float(ahead**_PACE_POWER), LOWEST_PACE)

@@ -100,6 +100,14 @@ class Flight:
             zone,
         )
 
+    def is_planned(self, daily_micros: int | None) -> bool:
+        """Whether there is a plan at all.
+
+        Args:
+            daily_micros: That may be spent on one day, if that is limited.
+        """
+        return self._ends_s is not None or daily_micros is not None
+
     def day_plan(self, day: str, account: Account) -> DayPlan | None:
         """Return the plan of a day; None where nothing limits what is spent on it.
 
@@ -107,7 +115,7 @@ class Flight:
             day: ISO date.
             account: How the money stands on that day.
         """
-        if self._ends_s is None and account.daily_micros is None:
+        if not self.is_planned(account.daily_micros):
             return None
         begins_s, over_s = self._span_of(day)
         plan = SpendPlan(begins_s, over_s, self._weights)

@@ -31,7 +31,7 @@ class SpendPlan:
 
     def __init__(self, starts_s: float, ends_s: float, weights: tuple[float, ...] = EVEN) -> None:
         if len(weights) != HOURS or min(weights) < 0.0 or max(weights) <= 0.0:
-            raise ValueError(f"weights are {HOURS} numbers >= 0, one of them above 0, not {weights}")
+            raise ValueError(f"weights are {HOURS} numbers >= 0, one above 0, not {weights}")
         self.starts_s = starts_s
         self.ends_s = ends_s
         self.weights = weights

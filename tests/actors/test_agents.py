@@ -159,7 +159,7 @@ def test_a_first_price_bid_is_shaded_and_a_campaign_ahead_of_its_plan_bids_less(
     bench = Bench(optimizer())
     second = bench.ask(price()).bid_micros
     first = bench.ask(price(opportunity=opportunity(floor_micros=1, first_price=True))).bid_micros
-    ahead = bench.ask(price(budget=BudgetView(0.5, 0.0))).bid_micros
+    ahead = bench.ask(price(budget=BudgetView(0.5))).bid_micros
     assert 0 < first < second
     assert 0 < ahead < second
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
-from actors.budget.manager import BudgetManager, Flight, flights_of
+from actors.budget.manager import BudgetManager
+from actors.budget.pacing import Pacing
 from actors.budget.wallet import WalletTerms
 from actors.messages import (
-    BudgetView,
     Forward,
     Fund,
     Funded,
@@ -19,12 +21,13 @@ from actors.messages import (
     Settled,
 )
 from config.campaigns import load_campaigns
+from config.trade import PacingSettings
 from supervision import Cell, LightActor, VirtualClock
 from tests.money.worlds import Ledger, MemoryStore
 from transport.money import (
     BudgetExhausted,
+    CampaignStanding,
     LeaseClosed,
-    LeaseDenied,
     LeaseRequest,
     ReleasedNotice,
     SettledNotice,
@@ -268,45 +271,46 @@ def test_a_polite_stop_sends_unused_money_home(world: World) -> None:
     assert world.ledger.clerk.campaigns["autumn"].leased_micros == 100
 
 
-def test_an_answer_tells_how_much_of_budget_and_flight_is_left(world: World) -> None:
-    world.start(flights={"autumn": Flight(0.0, 400.0)}, wall_clock=lambda: 100.0)
-    world.tell(Fund(("autumn",), world.clock() + 0.03))
-    world.cell.run(max_s=0.03)
-    (answer,) = world.answers()
-    assert answer.budgets == {"autumn": BudgetView(1.0, 0.25)}
+def test_an_answer_tells_the_pace_that_the_ledgers_word_makes(world: World) -> None:
+    autumn = msgspec.structs.replace(load_campaigns()[0], id="autumn", daily_budget_micros=9_000)
+    world.start(pacing=Pacing((autumn,), PacingSettings(start=0.5), UTC))
 
-
-def test_an_answer_follows_the_flight_and_the_ledgers_last_word(world: World) -> None:
-    world.start(
-        flights={"autumn": Flight(1_000.0, 1_010.0)}, wall_clock=lambda: world.clock() + 1.0
-    )
-
-    def view() -> BudgetView:
+    def pace() -> float:
         world.tell(Fund(("autumn",), world.clock() + 0.03))
         world.cell.run(max_s=0.03)
         (answer,) = world.answers()
         assert isinstance(answer, Funded)
-        return answer.budgets["autumn"]
+        return answer.budgets["autumn"].pace
 
-    first = view()
-    assert first.elapsed_fraction == pytest.approx(0.1, abs=0.02)
-    world.cell.run(max_s=1.0)
-    assert view().elapsed_fraction == pytest.approx(0.2, abs=0.03)
-    assert view().remaining_fraction == first.remaining_fraction
-    world.tell(LeaseDenied("another's", "autumn", "exhausted", 1.0, 2_500, 10_000))
-    assert view().remaining_fraction == 0.25
+    def standing(at_s: float, spent: int) -> CampaignStanding:
+        left = 10_000 - spent
+        return CampaignStanding("autumn", 10_000, spent, 0, left, "1970-01-02", spent, 9_000, at_s)
 
-
-def test_a_flight_has_a_fraction_between_0_and_1() -> None:
-    flight = Flight(100.0, 200.0)
-    assert [flight.elapsed_fraction(now_s) for now_s in (0.0, 150.0, 300.0)] == [0.0, 0.5, 1.0]
-    assert Flight(5.0, 5.0).elapsed_fraction(5.0) == 1.0
+    assert pace() == 0.5
+    world.tell(standing(86_400.0, 0))
+    assert pace() == 0.5
+    world.tell(standing(86_460.0, 100))
+    assert pace() < 0.45
+    (last,) = [each.message for each in world.link.forwarded][-1:]
+    assert isinstance(last, LeaseRequest)
 
 
-def test_only_campaigns_with_a_start_and_an_end_have_a_flight() -> None:
-    campaigns = load_campaigns()
-    flown = {c.id for c in campaigns if c.starts_at is not None and c.ends_at is not None}
-    assert flights_of(campaigns).keys() == flown
+def test_a_request_for_a_lease_tells_what_multipliers_its_bidder_has_come_to(
+    world: World,
+) -> None:
+    autumn = msgspec.structs.replace(load_campaigns()[0], id="autumn", daily_budget_micros=9_000)
+    world.start(pacing=Pacing((autumn,), PacingSettings(start=0.25), UTC))
+    world.fund("autumn")
+    first = world.link.forwarded[-1].message
+    world.tell(CampaignStanding("autumn", 10_000, 0, 0, 10_000, "1970-01-02", 0, 9_000, 86_400.0))
+    world.cell.run(max_s=30.0)
+    world.fund("autumn")
+    asked = [
+        each.message for each in world.link.forwarded if isinstance(each.message, LeaseRequest)
+    ]
+    assert isinstance(first, LeaseRequest)
+    assert first.pace == 0.0
+    assert asked[-1].pace == 0.25
 
 
 def test_news_for_others_and_strange_messages_change_nothing(world: World) -> None:

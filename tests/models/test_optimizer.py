@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from models.market_segments import SEGMENT_COUNT, segment_columns
 from models.opportunity import CATEGORY_COUNT, DEVICE_KINDS, FORMATS
 from models.optimizer.curves import MarketCurve, shaded_bid
-from models.optimizer.pricing import LOWEST_PACE, BidRule, pace
+from models.optimizer.pricing import BidRule
 from models.optimizer.value import ValueModel
 from models.registry import weights_folder
 from models.sample_ads import sample_candidates
@@ -29,11 +29,10 @@ curves = st.builds(MarketCurve, st.floats(10.0, 50_000.0), st.floats(0.5, 8.0))
 
 
 class Budget(msgspec.Struct):
-    remaining_fraction: float = 1.0
-    elapsed_fraction: float = 0.0
+    pace: float = 1.0
 
 
-budgets = st.builds(Budget, st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+budgets = st.builds(Budget, st.floats(0.0, 1.0))
 
 
 @given(value=values, curve=curves)
@@ -68,8 +67,8 @@ def test_a_price_lies_between_floor_and_value_and_below_the_cap(
 ) -> None:
     bid = RULE.price(value, floor, CURVE, budget, first_price=first_price, cap_micros=cap)
     assert isinstance(bid, int)
-    assert bid == 0 or max(floor, 1) <= bid <= min(value, cap)
-    if budget.remaining_fraction == 0.0:
+    assert bid == 0 or max(floor, 1) <= bid <= min(value * budget.pace, cap)
+    if budget.pace == 0.0:
         assert bid == 0
 
 
@@ -82,24 +81,6 @@ def test_second_price_bids_the_value_and_first_price_less() -> None:
 
 def test_the_floor_is_bid_when_shading_would_go_below_it() -> None:
     assert RULE.price(6_000.0, 5_500, CURVE, Budget(), first_price=True, cap_micros=9_000) == 5_500
-
-
-@pytest.mark.parametrize(
-    ("left", "elapsed", "expected"),
-    [
-        (1.0, 0.0, 1.0),
-        (0.5, 0.5, 1.0),
-        (0.9, 0.5, 1.0),
-        (0.25, 0.5, 0.25),
-        (0.01, 0.1, LOWEST_PACE),
-        (0.0, 0.0, 0.0),
-        (0.2, 1.0, 1.0),
-    ],
-)
-def test_pace_slows_a_campaign_that_is_ahead_of_its_plan(
-    left: float, elapsed: float, expected: float
-) -> None:
-    assert pace(Budget(left, elapsed)) == pytest.approx(expected)
 
 
 def test_a_curve_wins_half_of_the_time_at_its_scale() -> None:
