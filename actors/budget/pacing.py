@@ -193,6 +193,9 @@ class Pacing:
             return msgspec.structs.replace(track, day=standing.day, pace=None, is_spent=False)
         if track.pace is None or track.day != standing.day:
             return self._begin(track, whole, standing)
+        if standing.day_settled_micros >= whole.allowance_micros:
+            # Tomorrow begins with today's level: what can't be spent says nothing of the market.
+            return msgspec.structs.replace(track, is_spent=True)
         state = self._pulled(track.pace, standing.pace)
         followed = self._pacer.step(
             state,
@@ -202,9 +205,8 @@ class Pacing:
             standing.day_settled_micros - track.spent_before,
         )
         if abs(followed.behind) > TOO_FAR:
-            return self._begin(msgspec.structs.replace(track, pace=followed), whole, standing)
-        is_spent = standing.day_settled_micros >= whole.allowance_micros
-        return msgspec.structs.replace(track, pace=followed, is_spent=is_spent)
+            return self._begin(track, whole, standing)
+        return msgspec.structs.replace(track, pace=followed, is_spent=False)
 
     def _begin(self, track: Track, whole: DayPlan, standing: CampaignStanding) -> Track:
         """Plan the rest of a day anew, at the level that was reached, or others have reached."""

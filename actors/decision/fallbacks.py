@@ -60,6 +60,6 @@ class Fallbacks:
         index, predicted_ctr = self._best_creative(candidates)
         return Selected(index, 1.0, predicted_ctr)
 
-    def priced(self, candidate: Candidate) -> Priced:
-        """Take the campaign's default bid."""
-        return Priced(candidate.campaign.default_bid_micros)
+    def priced(self, candidate: Candidate, pace: float = 1.0) -> Priced:
+        """Take the campaign's default bid, lowered as all its values are."""
+        return Priced(int(candidate.campaign.default_bid_micros * pace))

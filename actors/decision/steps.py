@@ -320,8 +320,10 @@ def _without_selector(decision: Decision, now_s: float) -> None:
 
 
 def _without_optimizer(decision: Decision, now_s: float) -> None:
-    assert decision.candidate is not None
-    _take_priced(decision, decision.rules.fallbacks.priced(decision.candidate), now_s)
+    candidate = decision.candidate
+    assert candidate is not None
+    pace = decision.budgets.get(candidate.campaign.id, _WHOLE_BUDGET).pace
+    _take_priced(decision, decision.rules.fallbacks.priced(candidate, pace), now_s)
 
 
 def _without_money(decision: Decision, _now_s: float) -> None:

@@ -281,7 +281,7 @@ def test_nobody_to_ask_costs_enrichment_no_time_and_money_one_pause() -> None:
     assert made.reason == reasons.OVERSIGHT_UNAVAILABLE
 
 
-def test_the_fallbacks_are_default_profile_best_creative_and_default_bid() -> None:
+def test_the_fallbacks_are_default_profile_best_creative_and_default_bid_at_its_pace() -> None:
     made = decision()
     for _ in range(4):
         for step, _question in tuple(made.outbox):
@@ -294,7 +294,7 @@ def test_the_fallbacks_are_default_profile_best_creative_and_default_bid() -> No
     assert made.vector is DEFAULT_VECTOR
     assert made.profile_source == "fallback"
     assert made.propensity == 1.0
-    assert made.bid_micros == 1_500
+    assert made.bid_micros == 750  # of 1,500, at half its pace
     run(made)
     assert made.bid is not None
 
