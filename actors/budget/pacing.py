@@ -66,11 +66,19 @@ class Track(msgspec.Struct, frozen=True, gc=False):
 class _Paced:
     """The terms of one campaign."""
 
-    __slots__ = ("campaign", "flight")
+    __slots__ = ("_rest", "campaign", "flight")
 
     def __init__(self, campaign: Campaign, flight: Flight) -> None:
         self.campaign = campaign
         self.flight = flight
+        self._rest: SpendPlan | None = None
+
+    def rest_of(self, plan: SpendPlan, from_s: float) -> SpendPlan:
+        """Return the part of a plan after a moment, the same one as long as it is asked for."""
+        rest = self._rest
+        if rest is None or (rest.starts_s, rest.ends_s) != (from_s, plan.ends_s):
+            self._rest = rest = SpendPlan(from_s, plan.ends_s, plan.weights)
+        return rest
 
     @property
     def is_planned(self) -> bool:
@@ -199,7 +207,7 @@ class Pacing:
         state = self._pulled(track.pace, standing.pace)
         followed = self._pacer.step(
             state,
-            SpendPlan(track.plan_from_s, whole.plan.ends_s, whole.plan.weights),
+            paced.rest_of(whole.plan, track.plan_from_s),
             whole.allowance_micros - track.spent_before,
             standing.at,
             standing.day_settled_micros - track.spent_before,

@@ -66,7 +66,7 @@ class Flight:
         zone: Whose midnight begins a day.
     """
 
-    __slots__ = ("_day", "_ends_s", "_span", "_starts_s", "_weights", "_zone")
+    __slots__ = ("_day", "_ends_s", "_part", "_starts_s", "_weights", "_zone")
 
     def __init__(
         self,
@@ -79,9 +79,9 @@ class Flight:
         self._ends_s = ends_s
         self._weights = weights
         self._zone = zone
-        # The day that was asked for last: a day is asked for thousands of times.
+        # Of the day that was asked for last: a day is asked for thousands of times.
         self._day = ""
-        self._span = (0.0, 0.0)
+        self._part: tuple[SpendPlan, float] | None = None
 
     @classmethod
     def of(cls, campaign: Campaign, weights: tuple[float, ...], zone: tzinfo = UTC) -> Flight:
@@ -117,29 +117,26 @@ class Flight:
         """
         if not self.is_planned(account.daily_micros):
             return None
-        begins_s, over_s = self._span_of(day)
-        plan = SpendPlan(begins_s, over_s, self._weights)
+        if self._part is None or day != self._day:
+            self._part = self._part_on(date.fromisoformat(day))
+            self._day = day
+        plan, share = self._part
         left = account.budget_micros - account.settled_micros + account.day_settled_micros
-        if self._ends_s is not None and over_s < self._ends_s:
-            rest = SpendPlan(begins_s, self._ends_s, self._weights)
-            left = int(left * rest.share(over_s))
+        if share < 1.0:
+            left = int(left * share)
         if account.daily_micros is not None:
             left = min(left, account.daily_micros)
         return DayPlan(plan, max(left, 0))
 
-    def _span_of(self, day: str) -> tuple[float, float]:
-        """Return the first moment and the end of the part of the flight that lies on a day."""
-        if day != self._day:
-            self._span = self._find_span(date.fromisoformat(day))
-            self._day = day
-        return self._span
-
-    def _find_span(self, day: date) -> tuple[float, float]:
-        midnight = datetime.combine(day, time(), self._zone)
-        next_midnight = datetime.combine(day + timedelta(days=1), time(), self._zone)
-        begins_s, over_s = midnight.timestamp(), next_midnight.timestamp()
+    def _part_on(self, day: date) -> tuple[SpendPlan, float]:
+        """Return the part of the flight on a day, and its share of all that is left by then."""
+        begins_s = datetime.combine(day, time(), self._zone).timestamp()
+        over_s = datetime.combine(day + timedelta(days=1), time(), self._zone).timestamp()
         if self._starts_s is not None:
             begins_s = max(begins_s, self._starts_s)
         if self._ends_s is not None:
             over_s = min(over_s, self._ends_s)
-        return begins_s, max(over_s, begins_s)
+        plan = SpendPlan(begins_s, max(over_s, begins_s), self._weights)
+        if self._ends_s is None or over_s >= self._ends_s:
+            return plan, 1.0
+        return plan, SpendPlan(begins_s, self._ends_s, self._weights).share(over_s)
