@@ -8,6 +8,7 @@ hindsight.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -20,7 +21,8 @@ from models.evaluation import Interval
 from models.market.day import HOURLY, day
 from models.market.world import World
 from models.pacing.controllers import DualDescent, Pid
-from models.pacing.logs import Log, linear, paced, value
+from models.pacing.goals import GoalKeeper
+from models.pacing.logs import Log, keep, linear, paced, value
 from models.pacing.pacer import Pacer
 from models.pacing.plan import DAY_S, SpendPlan
 from models.pacing.trial import Terms, run
@@ -42,9 +44,12 @@ PLANS: Final = {"even": SpendPlan(0.0, DAY_S), "traffic": SpendPlan(0.0, DAY_S, 
 CAMPAIGNS: Final = ("campus-online", "stride-running", "velo-nord")
 DAY_SHARES: Final = (1 / 32, 1 / 8, 1 / 4, 1 / 2)
 DAY_AUCTIONS: Final = 400_000
-START_LEVEL: Final = -1.6
+#: What bids are multiplied with before anything is known; the first one is what is served.
+STARTS: Final = (0.2, 1.0, 0.02)
 LOG_HORIZON: Final = 100
 LOG_SHARES: Final = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
+#: Of what a click costs on average.
+GOALS: Final = (0.4, 0.6, 0.8)
 _UNLIMITED: Final = 10**15
 _BASES: Final = np.geomspace(5.0, 250.0, 16)
 _DRAWS: Final = 1_000
@@ -56,7 +61,8 @@ def evaluate_days(seed: int, auctions: int = DAY_AUCTIONS) -> Table:
     """Return how each rule keeps to each plan, a row for each budget and plan.
 
     A budget is a share of what bidding the value all day would cost. Of several campaigns the worst
-    counts for the plan and the end, the sum for what was bought.
+    counts for the plan and the end, the sum for what was bought. What a rule begins with must not
+    matter after two hours, so each begins with several multipliers.
 
     Args:
         seed: Of the traffic.
@@ -82,23 +88,31 @@ def evaluate_days(seed: int, auctions: int = DAY_AUCTIONS) -> Table:
 
 
 def _day_row(plan: str, share: float, rule: str, days: list[tuple[Day, float]]) -> dict[str, Any]:
-    """Return what one rule makes of one plan and budget, over all days."""
+    """Return what one rule makes of one plan and budget, over all days and starts."""
     pacer = Pacer(*CONTROLLERS[rule]) if rule in CONTROLLERS else None
-    trials = [
-        run(drawn, Terms(PLANS[plan], int(most * share), START_LEVEL), pacer)
-        for drawn, most in days
+    starts = STARTS if pacer else STARTS[:1]
+    by_start = [
+        [
+            run(drawn, Terms(PLANS[plan], int(most * share), math.log(start)), pacer)
+            for drawn, most in days
+        ]
+        for start in starts
     ]
-    ends = [trial.spent_micros / trial.budget_micros for trial in trials]
+    ends = [trial.spent_micros / trial.budget_micros for trials in by_start for trial in trials]
+    usual = by_start[0]
     return {
         "plan": plan,
         "budget": f"1/{round(1 / share)}",
         "rule": rule,
-        "worst_off_plan": max(trial.worst_from_second_hour for trial in trials),
+        "worst_off_plan": {
+            str(start): max(trial.worst_from_second_hour for trial in trials)
+            for start, trials in zip(starts, by_start, strict=True)
+        },
         "least_spent": min(ends),
         "most_spent": max(ends),
-        "clicks": sum(trial.clicks for trial in trials),
-        "conversions": sum(trial.conversions for trial in trials),
-        "surplus_micros": sum(trial.surplus_micros for trial in trials),
+        "clicks": sum(trial.clicks for trial in usual),
+        "conversions": sum(trial.conversions for trial in usual),
+        "surplus_micros": sum(trial.surplus_micros for trial in usual),
     }
 
 
@@ -132,6 +146,34 @@ def evaluate_logs(folder: Path, seed: int) -> Table:
             row["more_than_value"] = _gain(results, played["value, unpaced"], rng)
             row["more_than_linear"] = _gain(results, played["linear, unpaced"], rng)
             rows.append(row)
+    return rows
+
+
+def evaluate_goals(folder: Path) -> Table:
+    """Return what clicks cost on each log where they have a goal, with and without feedback.
+
+    Args:
+        folder: With the logs, as in `read_logs`.
+
+    Raises:
+        EvaluationError: A log is missing or is not one.
+    """
+    rows: Table = []
+    for test, _ in read_logs(folder):
+        usual = test.mean_price / test.click_rate
+        for share in GOALS:
+            goal = share * usual
+            for rule, keeper in (("chances only", None), ("feedback", GoalKeeper())):
+                kept = keep(test, goal, keeper)
+                rows.append(
+                    {
+                        "log": test.name,
+                        "goal": goal,
+                        "rule": rule,
+                        "of_goal": kept.cost / max(kept.clicks, 1) / goal,
+                        "clicks": kept.clicks,
+                    }
+                )
     return rows
 
 

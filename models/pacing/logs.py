@@ -9,16 +9,18 @@ price); it never exceeds 300 or the budget that is left. Prices are fen per mill
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from models.pacing.controllers import Reading
+from models.pacing.goals import GoalState
 
 if TYPE_CHECKING:
     from models.pacing.controllers import Controller
+    from models.pacing.goals import GoalKeeper
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -165,3 +167,35 @@ def linear(log: Log, share: float, base: float) -> Played:
 def value(log: Log, share: float) -> Played:
     """Bid what a click has cost on the training log, times its chance: the unpaced rule."""
     return fixed(log, share, log.mean_price / log.click_rate * log.pctr)
+
+
+class Kept(NamedTuple):
+    """What a goal bought.
+
+    Attributes:
+        clicks: Won.
+        cost: Paid.
+    """
+
+    clicks: int
+    cost: float
+
+
+def keep(log: Log, goal: float, keeper: GoalKeeper | None) -> Kept:
+    """Bid what a click may cost, times its chance, without a budget.
+
+    Args:
+        log: The auctions.
+        goal: What a click may cost on average.
+        keeper: Moves the level of the bids by what clicks cost; None trusts the chances.
+    """
+    state, cost, clicks = GoalState(), 0, 0
+    for chance, price, click in zip(
+        log.pctr.tolist(), log.price.tolist(), log.click.tolist(), strict=True
+    ):
+        if price <= min(int(chance * goal * state.multiplier), HIGHEST_BID):
+            cost += price
+            clicks += click
+            if keeper is not None:
+                state = keeper.step(state, goal, goal * clicks, cost)
+    return Kept(clicks, cost)
