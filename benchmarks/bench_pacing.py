@@ -1,7 +1,7 @@
 """How well does spend follow its plan, over several days, and what does pacing cost a bidder?
 
 Plays the days of ``bidwright evaluate pacing`` with several seeds (other traffic, other surges),
-with ``--data`` the recorded logs, too, and measures the work of one word of the ledger and of a bid.
+with ``--data`` the recorded logs, too, and measures the work of a word of the ledger and of a bid.
 
 Run: ``python benchmarks/bench_pacing.py [--seeds N] [--data DIR]``; tables go to stderr, JSON to
 stdout.
