@@ -138,11 +138,13 @@ class BidRoute:
         options, arrived_s = self._options, envelope.arrived_s
         head = head_of(body)
         time_s = answer_time_s(head.tmax_ms, options.default_tmax_ms, options.margin_s)
-        if arrived_s + time_s - self._clock() < LEAST_S:
+        begun_s = self._clock()
+        left_s = arrived_s + time_s - begun_s
+        if left_s < LEAST_S:
             return no_bid(_TOO_LATE)
         frame = enclose(envelope, body, options.seal)
         answer = await self._gateways.ask(frame, arrived_s + time_s)
-        self._limiter.answered(self._clock() - arrived_s, time_s, self._age.awake_s)
+        self._limiter.answered(self._clock() - begun_s, left_s, self._age.awake_s)
         return reply_to_bid(answer, explain=head.explain and envelope.may_explain)
 
     async def _body(self, receive: Receive) -> bytes | HttpReply | None:

@@ -6,6 +6,11 @@ while the loop never rests, less may be begun; while they use little and there i
 is additive increase, multiplicative decrease (Chiu and Jain, 1989) on the time from arrival to
 answer, the signal of CoDel (Nichols and Jacobson, 2012), and it stays still when answers are late
 for another reason than want of processor time.
+
+Where others take the processor away now and then, some answers are slow however little is in hand,
+and a bound that only ever heard of slow answers would fall until the loop starved. So it does not
+fall below what is in hand at the present pace when answers take their proper time: in hand = pace x
+time (Little, 1961).
 """
 
 from __future__ import annotations
@@ -27,6 +32,8 @@ FEWEST: Final = 16
 """Answers that make a judgement."""
 BUSY_S: Final = 0.01
 """A loop that has not rested for so long is short of processor time."""
+PACE_S: Final = 0.25
+"""Over so long the pace of answers is averaged."""
 _DECREASE: Final = 0.85
 _INCREASE: Final = 1.05
 _DEMAND: Final = 0.75
@@ -42,15 +49,17 @@ class Limiter:
 
     Attributes:
         limit: The bound now.
-        typical_s: How long answers took lately, from arrival to departure.
+        typical_s: How long answers took lately, from being begun to departure.
     """
 
     __slots__ = (
         "_answers",
         "_clock",
         "_demand",
+        "_allowed_s",
         "_judged_s",
         "_most",
+        "_pace",
         "_slow",
         "limit",
         "typical_s",
@@ -64,6 +73,8 @@ class Limiter:
         self._answers = 0
         self._slow = 0
         self._demand = 0
+        self._pace = 0.0
+        self._allowed_s = 0.0
         self._judged_s = clock()
 
     def has_room(self, in_hand: int) -> bool:
@@ -79,16 +90,22 @@ class Limiter:
         """Learn from an answer that leaves.
 
         Args:
-            taken_s: From its arrival until now.
-            time_s: What it was allowed to take.
+            taken_s: From when it was begun until now. What it had waited before is not the doing of
+                what is in hand, and is not made better by less of it.
+            time_s: What it was allowed to take from then on.
             awake_s: Since when the loop that does the work has not rested.
         """
         self.typical_s += _FORGET * (taken_s - self.typical_s)
+        self._allowed_s += (_FORGET if self._allowed_s else 1.0) * (time_s - self._allowed_s)
         self._answers += 1
         self._slow += taken_s > TARGET_SHARE * time_s
         if self._answers >= FEWEST:
             now_s = self._clock()
-            if now_s - self._judged_s >= INTERVAL_S:
+            passed_s = now_s - self._judged_s
+            if passed_s >= INTERVAL_S:
+                pace = self._answers / passed_s
+                weight = min(1.0, passed_s / PACE_S) if self._pace else 1.0
+                self._pace += weight * (pace - self._pace)
                 self._judge(now_s - awake_s > BUSY_S)
                 self._judged_s = now_s
 
@@ -97,5 +114,6 @@ class Limiter:
             if self._demand >= _DEMAND * self.limit:
                 self.limit = min(float(self._most), self.limit * _INCREASE + 1.0)
         elif busy:
-            self.limit = max(float(min(LEAST, self._most)), self.limit * _DECREASE)
+            proper = max(float(LEAST), self._pace * TARGET_SHARE * self._allowed_s)
+            self.limit = min(float(self._most), max(proper, self.limit * _DECREASE))
         self._answers = self._slow = self._demand = 0

@@ -19,6 +19,7 @@ class Pending:
         deadline_s: When its answer must leave, cell's clock.
 
     Attributes:
+        begun_s: When it was begun, cell's clock.
         exchange: Who asks, as the edge knows it; "" if it does not.
         may_explain: Whoever asks may be told why there is no bid.
         headers: All who wait for this answer.
@@ -29,6 +30,7 @@ class Pending:
 
     __slots__ = (
         "admitted",
+        "begun_s",
         "deadline_s",
         "decided",
         "exchange",
@@ -46,6 +48,7 @@ class Pending:
         self.may_explain = False
         self.admitted = admitted
         self.deadline_s = deadline_s
+        self.begun_s = deadline_s - admitted.time_s
         self.missing = len(admitted.request.imp)
         self.decided: list[Decided] = []
         self.reasons: dict[str, str] = {}

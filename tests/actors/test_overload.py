@@ -24,10 +24,18 @@ class Now:
         return self.s
 
 
-def hear(limiter: Limiter, now: Now, taken_s: float, *, busy: bool, rounds: int = 1) -> None:
+def hear(
+    limiter: Limiter,
+    now: Now,
+    taken_s: float,
+    *,
+    busy: bool,
+    rounds: int = 1,
+    every_s: float = INTERVAL_S,
+) -> None:
     """Let answers leave for some intervals, all alike."""
     for _ in range(rounds):
-        now.s += INTERVAL_S
+        now.s += every_s
         awake_s = now.s - 2 * BUSY_S if busy else now.s
         for _ in range(FEWEST):
             limiter.answered(taken_s, TIME_S, awake_s)
@@ -48,9 +56,18 @@ def test_slow_answers_of_a_busy_loop_lower_the_bound_but_never_to_nothing() -> N
     limiter = Limiter(now, 1_000)
     hear(limiter, now, SLOW_S, busy=True)
     assert limiter.limit < FIRST
-    hear(limiter, now, SLOW_S, busy=True, rounds=100)
+    hear(limiter, now, SLOW_S, busy=True, rounds=100, every_s=0.2)
     assert limiter.limit == LEAST
     assert limiter.has_room(LEAST - 1)
+
+
+def test_slow_answers_at_a_good_pace_leave_in_hand_what_that_pace_needs() -> None:
+    now = Now()
+    limiter = Limiter(now, 1_000)
+    pace = FEWEST / INTERVAL_S
+    hear(limiter, now, SLOW_S, busy=True, rounds=200)
+    assert limiter.limit == pytest.approx(pace * TARGET_SHARE * TIME_S, rel=0.05)
+    assert limiter.limit > LEAST
 
 
 def test_slow_answers_of_a_loop_that_rests_are_not_for_want_of_time_and_change_nothing() -> None:
