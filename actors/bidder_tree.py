@@ -8,7 +8,8 @@
     └── events              what became of our bids
 
 Principle: the order is the order of need, so whatever ends takes along only what rests on it. The
-agents hold nothing that another may not lose, so each is restarted alone.
+agents hold nothing that another may not lose, so each is restarted alone; what must outlive one of
+them (the wallet's journal, the pace) is made here and handed to each that comes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from actors.bid_optimizer import BidOptimizer
+from actors.budget.journal import Journal as WalletJournal
 from actors.budget.manager import BudgetManager
 from actors.budget.pacing import Pacing
 from actors.budget.wallet import WalletTerms
@@ -77,6 +79,8 @@ Model = TypeVar("Model")
 MEMORY_ENTRIES: Final = 10_000
 MEMORY_BYTES: Final = 64 << 20
 REMEMBERED_BIDS: Final = 20_000
+LEAST_BIDS: Final = 4
+"""The smallest lease asked for is worth so many of the highest bids."""
 RETRY_PAUSE_S: Final = 0.001
 IMPRESSION_MAILBOX: Final = 64
 STOP_MS: Final = 1_000
@@ -136,6 +140,7 @@ class _Bidder:
         self._campaigns = campaigns
         self._name = f"bidder-{index}"
         self._counting = Counting(CapTable(campaigns), user_salt(world.secret), world.unix_clock)
+        self._wallet_journal = WalletJournal()
         self._pacing = Pacing(campaigns, settings.pacing, UTC)
         self._meter = Meter(world.metrics, world.monotonic)
         self._rates = watched_rates(settings, world.monotonic, self._name)
@@ -236,9 +241,14 @@ class _Bidder:
         return self._agent(
             "budget-manager",
             BudgetManager,
-            WalletTerms(lease_s=money.lease_s, lease_micros=money.lease_micros),
+            WalletTerms(
+                lease_s=money.lease_s,
+                lease_micros=money.lease_micros,
+                least_micros=min(money.lease_micros, LEAST_BIDS * money.price_cap_micros),
+            ),
             self._name,
             tuple(campaign.id for campaign in active),
+            journal=self._wallet_journal,
             pacing=self._pacing,
         )
 

@@ -8,25 +8,24 @@ micros of USD per impression, all times seconds on the bidder's clock.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from actors.budget.sizing import Demand
+from transport.money import LeaseReturn
 
 if TYPE_CHECKING:
     from transport.money import LeaseRequest
+
+RefuseReason = Literal["no_lease", "lease_spent", "budget_exhausted", "key_used"]
 
 #: No unanswered message waits longer than this before it is sent again.
 MAX_WAIT_S: Final = 10.0
 
 _LONG_AGO_S: Final = float("-inf")
 _NEVER_S: Final = float("inf")
-
-
-class Standing(NamedTuple):
-    """What a campaign's budget looked like when the ledger last spoke of it."""
-
-    remaining_micros: int
-    budget_micros: int
 
 
 @dataclass(slots=True)
@@ -80,7 +79,41 @@ class HeldLease:
         """Whether nothing can come of it any more, given that it has ended."""
         if now_s >= self.closes_s:
             return True
-        return not self.reserved and self.returned_known_micros >= self.returned_micros
+        return not self.reserved and not self.is_return_open
+
+    def settle(self, key: str, price_micros: int) -> None:
+        """Book a price of a reservation; the rest is free. Of a released one: of what is free."""
+        self.settled_micros += price_micros
+        self.released.discard(key)
+        free_micros = self.free_micros + self.reserved.pop(key, 0) - price_micros
+        self.free_micros = max(0, free_micros)
+
+    def release(self, key: str) -> None:
+        """Free a reservation, and remember that it was."""
+        self.free_micros += self.reserved.pop(key)
+        self.released.add(key)
+
+    def give_back(self, now_s: float, resend_s: float) -> LeaseReturn | None:
+        """Return what is to be said of the free money of an ended lease, None for nothing now."""
+        self.returned_micros += self.free_micros
+        if self.free_micros > 0:
+            self.free_micros = 0
+            self.patience.begin(now_s, resend_s)
+        elif not self.is_return_open or not self.patience.is_over(now_s):
+            return None
+        return LeaseReturn(self.lease_id, self.returned_micros)
+
+    @property
+    def is_return_open(self) -> bool:
+        """Whether the ledger has not said yet that it has all that was given back."""
+        return self.returned_micros > self.returned_known_micros
+
+    def twin(self) -> HeldLease:
+        """Return one that is equal and goes its own way."""
+        twin = copy.copy(self)
+        twin.reserved, twin.released = self.reserved.copy(), self.released.copy()
+        twin.patience = copy.copy(self.patience)
+        return twin
 
 
 @dataclass(slots=True)
@@ -104,9 +137,7 @@ class Line:
     patience: Patience = field(default_factory=Patience)
     denied_until_s: float = _LONG_AGO_S
     exhausted: bool = False
-    taken_micros: int = 0
-    taken_since_s: float = 0.0
-    standing: Standing | None = None
+    demand: Demand = field(default_factory=Demand)
     best_micros: int = 0
     look_s: float = _LONG_AGO_S
 
@@ -114,11 +145,31 @@ class Line:
         """Note that something has changed: what is kept must not be believed any more."""
         self.look_s = _LONG_AGO_S
 
+    def twin(self) -> Line:
+        """Return one that is equal and goes its own way."""
+        twin = copy.copy(self)
+        twin.live = deque(lease.twin() for lease in self.live)
+        twin.closing = [lease.twin() for lease in self.closing]
+        twin.patience, twin.demand = copy.copy(self.patience), copy.copy(self.demand)
+        return twin
+
+    def why_refused(self) -> RefuseReason:
+        """Return why there is no money for a bid."""
+        if self.live:
+            return "lease_spent"
+        return "budget_exhausted" if self.exhausted else "no_lease"
+
     def end_leases(self, now_s: float) -> None:
         """Let nothing be spent any more from leases whose end has come."""
         while self.live and self.live[0].ends_s <= now_s:
             self.closing.append(self.live.popleft())
             self.look_soon()
+
+    def let_go(self, now_s: float) -> None:
+        """End all leases now, before their time."""
+        for lease in self.live:
+            lease.ends_s = min(lease.ends_s, now_s)
+        self.end_leases(now_s)
 
     def keep(self, now_s: float, renew_s: float) -> int:
         """Keep what holds now and until when, after ``end_leases``.
@@ -142,3 +193,12 @@ class Line:
             look_s = min(look_s, change_s)
         self.best_micros, self.look_s = best, look_s
         return ready
+
+
+class WalletState(NamedTuple):
+    """All that a wallet holds at one moment."""
+
+    incarnation: str
+    request_count: int
+    expired: int
+    lines: tuple[Line, ...]

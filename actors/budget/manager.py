@@ -5,8 +5,10 @@ not promise, whoever is late or gone. All rules are in ``actors.budget.wallet``;
 them the time, carries their requests to the ledger's link, and lets a question about campaigns
 without a lease wait for the lease that is on its way, up to the question's own deadline.
 
-A restart forgets every lease on purpose: what they had promised stays blocked in the ledger until
-their win windows are over, and fresh leases are asked for at once.
+A restart loses nothing: the cell keeps a journal of what happened to the wallet, and the next
+manager goes on with the same leases and reservations. Where that journal can't be repeated it is
+given up: what was promised stays blocked in the ledger until the win windows are over, and fresh
+leases are asked for at once.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 from thespian.actors import WakeupMessage
 
+from actors.budget.errors import JournalError
+from actors.budget.journal import Journal
 from actors.budget.pacing import Pacing
-from actors.budget.wallet import Wallet, WalletTerms
 from actors.messages import (
     BudgetView,
     Forward,
@@ -31,7 +34,7 @@ from actors.messages import (
     Settled,
 )
 from supervision.actor import LightActor
-from supervision.messages import Down
+from supervision.messages import Down, Report
 from transport.messages import Conversion
 from transport.money import (
     BudgetExhausted,
@@ -50,6 +53,7 @@ from transport.money import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from actors.budget.wallet import Wallet, WalletTerms
     from actors.metering import Account
     from supervision.ref import Ref
 
@@ -82,6 +86,7 @@ class BudgetManager(LightActor):
         terms: How to manage leases.
         bidder: Name of the bidder that it works for.
         campaign_ids: Campaigns to lease from at the start, before anyone asks.
+        journal: What happened to the wallet; it outlives the manager. None: a restart forgets.
         pacing: What it knows of how fast campaigns may spend; it outlives the manager. None: they
             are not paced.
         account: What others know of it.
@@ -93,6 +98,7 @@ class BudgetManager(LightActor):
         bidder: str,
         campaign_ids: Iterable[str] = (),
         *,
+        journal: Journal | None = None,
         pacing: Pacing | None = None,
         account: Account = dict,
     ) -> None:
@@ -101,6 +107,7 @@ class BudgetManager(LightActor):
         self._terms = terms
         self._bidder = bidder
         self._campaign_ids = tuple(campaign_ids)
+        self._journal = Journal() if journal is None else journal
         self._pacing = pacing or Pacing.of_nothing()
         # How campaigns stand, as told before; see ``_views_of``.
         self._views: dict[str, BudgetView] = {}
@@ -111,7 +118,7 @@ class BudgetManager(LightActor):
 
     def on_start(self) -> None:
         """Hear of settlements and losses, and lease some money before the first question."""
-        self._wallet = Wallet(self._terms, self._bidder, self.cell.fresh_id())
+        self._wallet = self._take_over()
         self.subscribe(Settled)
         self.subscribe(Released)
         self.subscribe(CampaignStanding)
@@ -120,6 +127,17 @@ class BudgetManager(LightActor):
         self._wallet.spendable(self._campaign_ids, self.cell.clock())
         self._carry()
         self.wake_after(TICK_S, _TICK)
+
+    def _take_over(self) -> Wallet:
+        """Return the wallet of the budget manager before us; an empty one if there was none."""
+        journal = self._journal
+        if not journal.is_empty:
+            try:
+                return journal.recover(self._terms, self._bidder, self.cell.clock())
+            except JournalError as error:
+                journal.forget()
+                self.cell.reporter(Report(self.myAddress.path, "wallet_lost", str(error)))
+        return journal.begin(self._terms, self._bidder, self.cell.fresh_id())
 
     def on_stop(self, reason: Any) -> None:
         """Send free money home; reservations stay blocked until their windows are over."""
@@ -138,6 +156,7 @@ class BudgetManager(LightActor):
             "leases": len(leases),
             "reservations": sum(len(lease.reserved) for lease in leases),
             "expired": self._wallet.expired,
+            "journal": len(self._journal),
             "held_micros": held,
             "pace": self._pacing.describe(),
             **self._account(),
@@ -271,6 +290,8 @@ class BudgetManager(LightActor):
 
     def _tick(self) -> None:
         self._wallet.tick(self.cell.clock())
+        if self._journal.is_long:
+            self._journal.compact(self._wallet)
         self._carry()
         self.wake_after(TICK_S, _TICK)
 

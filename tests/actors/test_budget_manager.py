@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from actors.budget.journal import MOST_CALLS, Journal
 from actors.budget.manager import BudgetManager
 from actors.budget.pacing import Pacing
 from actors.budget.wallet import WalletTerms
@@ -36,7 +37,7 @@ from transport.money import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from supervision import Ref
+    from supervision import Ref, Report
 
 TERMS = WalletTerms(lease_s=5.0, lease_micros=400, max_lease_micros=800)
 BUDGETS = {"autumn": 10_000, "winter": 300}
@@ -75,11 +76,13 @@ class World:
         self.link = Link(self.ledger, delay_s)
         self.link_ref = self.cell.spawn(lambda: self.link, name="link")
         self.cell.registry.bind("link-ledger", self.link_ref)
+        self.journal = Journal()
         self.manager = self.start()
 
     def start(self, **options: Any) -> Ref:
         self.manager = self.cell.spawn(
-            lambda: BudgetManager(TERMS, "bidder-1", **options), name="budget-manager"
+            lambda: BudgetManager(TERMS, "bidder-1", journal=self.journal, **options),
+            name="budget-manager",
         )
         self.cell.run(max_s=0.0)
         return self.manager
@@ -241,15 +244,58 @@ def test_settlements_that_are_published_in_the_cell_are_heard(world: World) -> N
     assert world.fund("autumn") == {"autumn": 370}
 
 
-def test_a_restarted_manager_starts_with_fresh_leases_and_the_old_stay_blocked(
+def test_a_restarted_manager_goes_on_with_leases_and_reservations(world: World) -> None:
+    world.fund("autumn")
+    done = world.reserve("key", 100)
+    world.cell.kill(world.manager)
+    world.start()
+    assert world.reserve("key", 100) == done
+    assert world.fund("autumn") == {"autumn": 300}
+    world.tell(Settled("key", 30))
+    assert world.fund("autumn") == {"autumn": 370}
+    assert world.ledger.clerk.campaigns["autumn"].leased_micros == 400
+
+
+def test_a_lease_that_came_for_a_dead_manager_is_given_to_its_successor(world: World) -> None:
+    world.tell(Fund(("autumn",), world.clock() + 0.03))
+    world.cell.run(max_s=0.001)
+    world.cell.kill(world.manager)
+    world.cell.run(max_s=1.0)
+    world.start()
+    world.cell.run(max_s=0.01)
+    assert world.fund("autumn") == {"autumn": 400}
+    assert world.ledger.clerk.campaigns["autumn"].leased_micros == 400
+
+
+def test_a_manager_that_can_not_repeat_the_journal_says_so_and_begins_with_nothing(
     world: World,
 ) -> None:
+    told: list[Report] = []
+    world.cell.reporter = told.append
     world.fund("autumn")
     world.reserve("key", 100)
     world.cell.kill(world.manager)
+    world.journal.note("settled")
+    world.journal.note("settled")
     world.start()
+    assert [report.kind for report in told] == ["wallet_lost"]
     assert world.fund("autumn") == {"autumn": 400}
     assert world.ledger.clerk.campaigns["autumn"].leased_micros == 800
+
+
+def test_a_journal_that_has_grown_long_is_replaced_by_what_it_led_to(world: World) -> None:
+    world.fund("autumn")
+    for number in range(MOST_CALLS):
+        world.cell.outside.post(world.manager, Reserve(f"k{number}", "autumn", 1, 0.0))
+        world.cell.outside.post(world.manager, Released(f"k{number}"))
+        world.cell.run(max_s=0.0)
+    assert len(world.journal) > MOST_CALLS
+    world.cell.run(max_s=0.2)
+    assert len(world.journal) < 10
+    world.answers()
+    world.cell.kill(world.manager)
+    world.start()
+    assert world.fund("autumn") == {"autumn": 400}
 
 
 def test_leases_are_renewed_while_someone_asks_and_given_back_after(world: World) -> None:

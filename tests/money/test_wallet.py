@@ -3,7 +3,6 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from actors.budget.holdings import Standing
 from actors.budget.wallet import Reservation, Wallet, WalletTerms
 from transport.money import LeaseDenied, LeaseGranted, LeaseRequest, LeaseReturn, LeaseReturned
 
@@ -251,17 +250,14 @@ def test_after_a_denial_the_ledger_is_left_alone_for_as_long_as_it_said() -> Non
     assert wallet.spendable(["autumn"], 1.0) == {}
     assert requests(wallet) == []
     assert wallet.reserve("key", "autumn", 1, 1.0).reason == "budget_exhausted"
-    assert wallet.standing("autumn") == Standing(0, 100_000)
     wallet.spendable(["autumn"], 1.2)
     assert len(requests(wallet)) == 1
 
 
-def test_a_denial_of_another_request_changes_nothing_but_the_standing() -> None:
+def test_a_denial_of_another_request_changes_nothing() -> None:
     wallet = funded()
     wallet.denied(LeaseDenied("bidder-1:life-1:99", "autumn", "exhausted", 1.0, 5, 10), 0.2)
     assert wallet.spendable(["autumn"], 1.0) == {"autumn": 1_000}
-    assert wallet.standing("autumn") == Standing(5, 10)
-    assert wallet.standing("winter") is None
 
 
 def test_unused_money_goes_home_at_the_end_of_its_lease_until_the_ledger_has_it() -> None:
