@@ -56,6 +56,7 @@ PRELOAD = (
     "actors.edge.actor",
     "actors.inference.worker",
     "actors.ledger.actor",
+    "actors.ledger.configuration",
     "actors.pricing",
     "actors.recorder",
     "models.profiler.runtime",
@@ -164,17 +165,18 @@ def edge_spec(settings: Settings, paths: NodePaths) -> ChildSpec:
 
 def build_ledger(settings: Settings, paths: NodePaths) -> Any:
     """Make the ledger's actor."""
-    from actors.ledger.actor import LedgerActor, LedgerConfig
+    from actors.ledger.actor import LedgerActor
+    from actors.ledger.configuration import LedgerConfig, plans_of
     from config.campaigns import load_campaigns
+    from supervision.clock import wall_clock
     from transport.nng import NngLinks
 
     check_seals(is_on=settings.defences.checksums)
     campaigns = load_campaigns(settings.node.campaign_file)
-    budgets = {campaign.id: campaign.budget_micros for campaign in campaigns}
     config = LedgerConfig.of_node(
         settings.money, paths, answers_after_commit=settings.defences.durability
     )
-    return LedgerActor(config, budgets, NngLinks())
+    return LedgerActor(config, plans_of(campaigns), NngLinks(), wall_clock())
 
 
 def build_inference(settings: Settings, paths: NodePaths, device: str) -> InferenceWorker:

@@ -21,12 +21,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from actors.budget.wallet import Wallet, WalletTerms
-from actors.ledger.clerk import NOTHING_FOUND, Clerk, LeaseTerms, Snapshot
+from actors.ledger.bookkeeping import Calendar
+from actors.ledger.books import BudgetPlan, LeaseTerms
+from actors.ledger.clerk import Clerk
+from actors.ledger.journal import Head, first_seal
+from actors.ledger.rows import NOTHING_FOUND, Snapshot
 from actors.ledger.store import LedgerStore
+from supervision.clock import wall_clock
 from transport.money import (
     LeaseGranted,
     LeaseRequest,
@@ -42,21 +48,26 @@ if TYPE_CHECKING:
 
 BURSTS = (1, 16, 128, 1024)
 IN_FLIGHT = ((1, 1), (1, 16), (64, 1), (8, 64), (4, 512))
-BUDGETS = {f"campaign-{number}": 10**14 for number in range(20)}
+BUDGETS = {f"campaign-{number}": BudgetPlan("shop.example", 10**14) for number in range(20)}
+CALENDAR = Calendar(wall_clock(), UTC)
+EMPTY = Snapshot("bench", {}, [], 1, Head(0, first_seal("bench")), {})
 CAMPAIGNS = sorted(BUDGETS)
 ROOT = Path(__file__).resolve().parents[1]
 
 SERVER = """
 import sys
-from actors.ledger.actor import LedgerActor, LedgerConfig
+from actors.ledger.actor import LedgerActor
+from actors.ledger.configuration import LedgerConfig
+from actors.ledger.books import BudgetPlan
 from supervision import Cell
+from supervision.clock import wall_clock
 from transport.nng import NngLinks
 
 folder = sys.argv[1]
 config = LedgerConfig(f"{folder}/link.db", f"ipc://{folder}/l", f"ipc://{folder}/p")
-budgets = {f"campaign-{number}": 10**14 for number in range(20)}
+plans = {f"campaign-{number}": BudgetPlan("shop.example", 10**14) for number in range(20)}
 cell = Cell()
-cell.spawn(LedgerActor, (config, budgets, NngLinks()))
+cell.spawn(LedgerActor, (config, plans, NngLinks(), wall_clock()))
 cell.run(max_s=600.0)
 """
 
@@ -91,7 +102,7 @@ def repeat(seconds: float, burst: int, handle: Callable[[list[MoneyRequest]], ob
 
 def bench_rules(seconds: float) -> list[Measured]:
     """Measure the clerk alone."""
-    clerk = Clerk(LeaseTerms(), Snapshot("bench", {}, [], 1), 0.0)
+    clerk = Clerk(LeaseTerms(), EMPTY, 0.0, CALENDAR)
     clerk.seed(BUDGETS)
 
     def handle(messages: list[MoneyRequest]) -> None:
@@ -113,7 +124,7 @@ def bench_store(seconds: float, folder: Path) -> list[Measured]:
 def store_handler(folder: Path, burst: int) -> Callable[[list[MoneyRequest]], None]:
     """Return what books a burst on a fresh database."""
     store = LedgerStore(folder / f"store-{burst}.db")
-    clerk = Clerk(LeaseTerms(), store.snapshot(), 0.0)
+    clerk = Clerk(LeaseTerms(), store.snapshot(), 0.0, CALENDAR)
     clerk.seed(BUDGETS)
     store.commit(clerk.take_changes())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -39,6 +40,14 @@ def _listed(value: object) -> object:
     return value
 
 
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"no time zone {name!r}; write it as Europe/Berlin, or UTC") from error
+    return name
+
+
 def _some_above_0(weights: tuple[float, ...]) -> tuple[float, ...]:
     if max(weights) <= 0:
         raise ValueError("all weights are 0; at least one hour must have some")
@@ -55,6 +64,7 @@ HourWeights = Annotated[
 ]
 Purposes = Annotated[tuple[Annotated[int, Field(ge=1, le=24)], ...], BeforeValidator(_listed)]
 FileName = Annotated[str, AfterValidator(_absolute_if_any)]
+Timezone = Annotated[str, AfterValidator(_known_zone)]
 Host = Annotated[str, BeforeValidator(_not_blank)]
 Folder = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_absolute)]
 

@@ -17,6 +17,7 @@ from config.sections import (
     Seconds,
     Section,
     Share,
+    Timezone,
 )
 
 
@@ -29,6 +30,14 @@ class MoneySettings(Section):
     """How long a win may come after its bid."""
     lease_micros: Positive = 2_000_000
     """Size of one lease."""
+    lease_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """No lease is larger than this share of what is free, unless that is less than one bid."""
+    database: str = ""
+    """URL of a PostgreSQL database; empty means a SQLite file in the data folder."""
+    database_password_file: FileName = ""
+    """File with the database's password; empty means that the URL or libpq's own means have it."""
+    timezone: Timezone = "UTC"
+    """Where a campaign's day begins at midnight, as the IANA names it."""
     group_commit_ms: Annotated[int, Field(ge=0)] = 2
     """How long the ledger may wait to commit several frames together."""
     price_cap_micros: Positive = 50_000

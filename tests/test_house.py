@@ -6,6 +6,7 @@ import ast
 import configparser
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,9 @@ def imported(path: Path) -> set[str]:
 
 
 def canonical(requirement: str) -> str:
-    return requirement.split(">=", maxsplit=1)[0].strip().lower().replace("_", "-")
+    """Return the package's name, without its extras and version, as the index spells it."""
+    name = re.split(r"[\[<>=;]", requirement, maxsplit=1)[0]
+    return name.strip().lower().replace("_", "-")
 
 
 def tracked_texts() -> list[Path]:
@@ -151,9 +154,9 @@ def test_every_requirement_has_a_tested_version() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     wanted = setup["options"]["install_requires"] + setup["options.extras_require"]["dev"]
-    names = {line.split(">=")[0].strip().lower() for line in wanted.splitlines() if line.strip()}
+    names = {canonical(line) for line in wanted.splitlines() if line.strip()}
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    tested = {line.split("==")[0].lower() for line in constraints if "==" in line}
+    tested = {canonical(line) for line in constraints if "==" in line}
     assert names <= tested
 
 

@@ -10,11 +10,21 @@ All amounts are integer micros of USD per impression (``cpm * 1000``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import msgspec
 
 from transport.errors import SpoiltFrameError, TransportError
+from transport.money_operators import Adjust, Adjusted, Refund, Refunded
+from transport.money_types import (
+    DenyReason,
+    Id,
+    MaybeId,
+    Micros,
+    Multiplier,
+    PositiveMicros,
+    SettleStatus,
+)
 from transport.reading import UNREADABLE
 from transport.sealed import seal, unseal
 
@@ -24,20 +34,6 @@ if TYPE_CHECKING:
 MONEY_VERSION: Final = 1
 #: A frame never holds more messages than this, on either side.
 MAX_MESSAGES: Final = 1024
-
-Micros: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000_000)]
-PositiveMicros: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000_000)]
-Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
-#: May be empty: a notice whose lease nobody remembers.
-MaybeId: TypeAlias = Annotated[str, msgspec.Meta(max_length=512)]
-
-#: What values are multiplied with; finite, so that no arithmetic with it can go astray.
-Multiplier: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)]
-
-SettleStatus: TypeAlias = Literal[
-    "settled", "duplicate", "late", "unfunded", "unknown_lease", "over_bid"
-]
-DenyReason: TypeAlias = Literal["unknown_campaign", "inactive", "exhausted", "all_leased", "stale"]
 
 
 class MoneyFrameError(TransportError):
@@ -99,7 +95,7 @@ class Release(msgspec.Struct, frozen=True, tag=True, gc=False):
     lease_id: MaybeId
 
 
-MoneyRequest: TypeAlias = LeaseRequest | LeaseReturn | Settle | Release
+MoneyRequest: TypeAlias = LeaseRequest | LeaseReturn | Settle | Release | Refund | Adjust
 
 
 # --- Replies: ledger -> bidder ----------------------------------------------------------------
@@ -122,7 +118,11 @@ class LeaseGranted(msgspec.Struct, frozen=True, tag=True, gc=False):
 
 
 class LeaseDenied(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """No money now. ``exhausted``: all settled; ``all_leased``: some may come back, ask later."""
+    """No money now, and why.
+
+    ``exhausted``: all is settled; ``day_spent``: all that this day may cost; ``all_leased``: some
+    may come back, ask later.
+    """
 
     request_id: Id
     campaign_id: Id
@@ -145,12 +145,14 @@ class SettleAck(msgspec.Struct, frozen=True, tag=True, gc=False):
     ``settled``: booked on its lease. ``late``: its lease was closed, booked from free budget.
     ``unfunded``: recorded, but no budget left, nothing booked. ``over_bid``: the price was above
     our bid, booked at the bid. ``unknown_lease``: no such lease, booked from free budget if
-    ``booked_micros`` says so. ``duplicate``: known already; ``booked_micros`` is the first booking.
+    ``booked_micros`` says so. A key that was settled before is answered as it was then, marked as
+    ``repeated``.
     """
 
     key: Id
     status: SettleStatus
     booked_micros: Micros = 0
+    repeated: bool = False
 
 
 class ReleaseAck(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -160,7 +162,7 @@ class ReleaseAck(msgspec.Struct, frozen=True, tag=True, gc=False):
 
 
 class MoneyRefused(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """The ledger could not read this message (or, alone in its frame, the frame).
+    """The ledger can't read this message (or, alone in its frame, the frame), or must not do it.
 
     What it asked for has not happened, and asking again won't help.
     """
@@ -169,7 +171,14 @@ class MoneyRefused(msgspec.Struct, frozen=True, tag=True, gc=False):
 
 
 MoneyReply: TypeAlias = (
-    LeaseGranted | LeaseDenied | LeaseReturned | SettleAck | ReleaseAck | MoneyRefused
+    LeaseGranted
+    | LeaseDenied
+    | LeaseReturned
+    | SettleAck
+    | ReleaseAck
+    | Refunded
+    | Adjusted
+    | MoneyRefused
 )
 
 

@@ -253,14 +253,13 @@ class EventDesk(LightActor):
 
     def _on_settled(self, ack: SettleAck) -> None:
         waiting = self._pop(ack.key)
-        booked_before = ack.status == "duplicate"
-        if not booked_before:
+        if not ack.repeated:
             self._kit.meter.spend_micros += ack.booked_micros
-        # Also of a duplicate: the answer to the first settlement may be lost with a ledger.
+        # Also of a repeated one: the answer to the first settlement may be lost with a ledger.
         self.publish(Settled(ack.key, ack.booked_micros))
         if waiting is None:
-            return  # its sender was told to try again; the next time it is a duplicate
-        repeated = self._happened(waiting.notice) or booked_before
+            return  # its sender was told to try again; the next time it is a repeated one
+        repeated = self._happened(waiting.notice) or ack.repeated
         ack_out = EventAck(ok=True, duplicate=repeated, late=waiting.notice.event.late)
         self._confirm(waiting.header, ack_out, as_json=waiting.as_json)
 

@@ -13,13 +13,14 @@ take the whole node along, and nobody would answer at all.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 from thespian.actors import ThespianWatch, WakeupMessage, WatchMessage
 
-from actors.ledger.clerk import Clerk, LeaseTerms
+from actors.ledger.bookkeeping import Calendar
+from actors.ledger.clerk import Clerk
 from actors.ledger.errors import LedgerSchemaError, LedgerStoreError
 from actors.ledger.store import LedgerStore
 from supervision.actor import LightActor
@@ -28,6 +29,7 @@ from transport.money import (
     MAX_MESSAGES,
     MONEY_TOPIC,
     MoneyFrameError,
+    MoneyNotice,
     MoneyRefused,
     MoneyReply,
     MoneyRequest,
@@ -39,14 +41,19 @@ from transport.money import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from actors.ledger.clerk import Changes
-    from config.paths import NodePaths
-    from config.trade import MoneySettings
+    from actors.ledger.books import BudgetPlan
+    from actors.ledger.configuration import LedgerConfig
+    from actors.ledger.rows import Changes
+    from supervision.clock import Clock
     from transport.faults import Link
     from transport.frames import LinkFactory, PublisherLink, ServerLink
 
 #: How often leases whose win window is over are closed, in seconds.
 EXPIRE_EVERY_S: Final = 0.25
+#: How often it is told how the campaigns stand whose money moved, in seconds,
+STANDINGS_EVERY_S: Final = 1.0
+#: and every so many times how all of them do.
+ALL_STANDINGS_EVERY: Final = 10
 #: Frames taken from the socket in one turn.
 FRAMES_PER_TURN: Final = 256
 #: How long a ledger whose disk failed waits before it looks again, in seconds.
@@ -57,41 +64,7 @@ BURST_MESSAGES: Final = 4096
 _COMMIT: Final = "commit"
 _EXPIRE: Final = "expire"
 _REOPEN: Final = "reopen"
-
-
-class LedgerConfig(msgspec.Struct, frozen=True):
-    """Where the ledger lives and how it lends.
-
-    Attributes:
-        db_path: The database file.
-        url: Address of its request socket.
-        publish_url: Address on which it tells what was settled, released, closed and exhausted.
-        terms: What a lease is.
-        group_commit_s: How long a burst may wait for company.
-        answers_after_commit: False is dangerous: answers leave at once, and are on disk only up to
-            ``EXPIRE_EVERY_S`` later; a ledger that is killed meanwhile has lost them.
-    """
-
-    db_path: str
-    url: str
-    publish_url: str
-    terms: LeaseTerms = LeaseTerms()
-    group_commit_s: float = 0.002
-    answers_after_commit: bool = True
-
-    @classmethod
-    def of_node(
-        cls, money: MoneySettings, paths: NodePaths, *, answers_after_commit: bool = True
-    ) -> LedgerConfig:
-        """Return the configuration of the ledger of the node on ``paths``."""
-        return cls(
-            db_path=str(paths.ledger_db),
-            url=paths.ipc("ledger"),
-            publish_url=paths.ipc("ledger-pub"),
-            terms=LeaseTerms(lease_s=money.lease_s, win_window_s=money.win_window_s),
-            group_commit_s=money.group_commit_ms / 1000,
-            answers_after_commit=answers_after_commit,
-        )
+_STANDINGS: Final = "standings"
 
 
 class _Frame(msgspec.Struct, frozen=True, gc=False):
@@ -106,22 +79,29 @@ class LedgerActor(LightActor):
 
     Args:
         config: Where it lives and how it lends.
-        budgets: Every campaign's budget in micros, by campaign id. An existing database takes the
-            new budgets and keeps what is settled and leased; campaigns not named get no new lease.
+        plans: Every campaign's budget, by campaign id. An existing database takes the new budgets
+            and keeps what is settled and leased; campaigns not named get no new lease.
         links: Makes its sockets.
+        unix_clock: Seconds since 1970: says which day it is.
     """
 
     def __init__(
-        self, config: LedgerConfig, budgets: Mapping[str, int], links: LinkFactory
+        self,
+        config: LedgerConfig,
+        plans: Mapping[str, BudgetPlan],
+        links: LinkFactory,
+        unix_clock: Clock,
     ) -> None:
         super().__init__()
         self._config = config
-        self._budgets = budgets
+        self._plans = plans
         self._links = links
+        self._calendar = Calendar(unix_clock, ZoneInfo(config.timezone))
         self._frames: list[_Frame] = []
         self._waiting = 0
         self._counts = {"bursts": 0, "messages": 0, "settlements": 0, "refused": 0, "dropped": 0}
         self._largest_burst = 0
+        self._standings_told = 0
         self._store: LedgerStore | None = None
         self._server: ServerLink | None = None
         self._publisher: PublisherLink | None = None
@@ -135,6 +115,7 @@ class LedgerActor(LightActor):
             LedgerSchemaError: The database is newer than this code; waiting would not help.
         """
         self.wake_after(EXPIRE_EVERY_S, _EXPIRE)
+        self.wake_after(STANDINGS_EVERY_S, _STANDINGS)
         try:
             return self._open()
         except LedgerStoreError as error:
@@ -166,6 +147,9 @@ class LedgerActor(LightActor):
             case WakeupMessage(payload="expire"):
                 self.wake_after(EXPIRE_EVERY_S, _EXPIRE)
                 self._expire()
+            case WakeupMessage(payload="standings"):
+                self.wake_after(STANDINGS_EVERY_S, _STANDINGS)
+                self._tell_standings()
             case WakeupMessage(payload="reopen"):
                 return self._open()
             case _:
@@ -176,9 +160,10 @@ class LedgerActor(LightActor):
 
     def _open(self) -> ThespianWatch:
         """Read the disk, set the budgets, and only then listen."""
-        self._store = LedgerStore(Path(self._config.db_path), self.cell.fresh_id)
-        self._clerk = Clerk(self._config.terms, self._store.snapshot(), self.cell.clock())
-        self._clerk.seed(self._budgets)
+        self._store = LedgerStore(self._config.opened(), self.cell.fresh_id)
+        snapshot = self._store.snapshot()
+        self._clerk = Clerk(self._config.terms, snapshot, self.cell.clock(), self._calendar)
+        self._clerk.seed(self._plans)
         self._store.commit(self._clerk.take_changes())
         self._publisher = self._links.publisher()
         self._publisher.listen(self._config.publish_url)
@@ -219,6 +204,9 @@ class LedgerActor(LightActor):
         return {
             **self._counts,
             "largest_burst": self._largest_burst,
+            "repeated": self._clerk.repeated,
+            "conflicting": self._clerk.conflicting,
+            "head": str(self._clerk.head),
             "open_leases": len(self._clerk.leases),
             "campaigns": len(campaigns),
             "budget_micros": sum(campaign.budget_micros for campaign in campaigns),
@@ -302,8 +290,18 @@ class LedgerActor(LightActor):
 
     def _tell(self, clerk: Clerk) -> None:
         """Publish what happened; whoever misses it finds out from its own lease's end."""
+        self._publish(clerk.take_notices())
+
+    def _tell_standings(self) -> None:
+        """Publish how the campaigns stand that moved; now and then all, for those who came late."""
+        if self._clerk is None:
+            return
+        self._standings_told += 1
+        everyone = self._standings_told % ALL_STANDINGS_EVERY == 0
+        self._publish(self._clerk.take_standings(everyone=everyone))
+
+    def _publish(self, notices: Sequence[MoneyNotice]) -> None:
         assert self._publisher is not None
-        notices = clerk.take_notices()
         for start in range(0, len(notices), MAX_MESSAGES):
             part = notices[start : start + MAX_MESSAGES]
             self._publisher.publish(MONEY_TOPIC, encode_notices(part))

@@ -12,15 +12,18 @@ back late, never early.
 
 from __future__ import annotations
 
-import heapq
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 import msgspec
 
-from actors.ledger import books
+from actors.ledger import books, operators
+from actors.ledger.bookkeeping import Days, Operation
+from actors.ledger.books import LeaseName
+from actors.ledger.requests import key_of, said
+from actors.ledger.rows import Rows, Wanted
 from transport.money import (
     BudgetExhausted,
-    DenyReason,
+    CampaignStanding,
     LeaseClosed,
     LeaseDenied,
     LeaseGranted,
@@ -28,6 +31,7 @@ from transport.money import (
     LeaseReturn,
     LeaseReturned,
     MoneyNotice,
+    MoneyRefused,
     MoneyReply,
     MoneyRequest,
     Release,
@@ -37,65 +41,18 @@ from transport.money import (
     SettleAck,
     SettledNotice,
 )
+from transport.money_operators import Adjust, Adjusted, Refund, Refunded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
-    from actors.ledger.books import Campaign, Lease, Settlement
+    from actors.ledger.bookkeeping import Calendar
+    from actors.ledger.books import BudgetPlan, Campaign, Lease, LeaseTerms, Settlement
+    from actors.ledger.journal import Head
+    from actors.ledger.rows import Changes, Found, Snapshot
+    from transport.money_types import DenyReason
 
-
-class LeaseTerms(msgspec.Struct, frozen=True):
-    """What a lease is.
-
-    Attributes:
-        lease_s: How long a bidder may reserve from it, counted from the sending of its request.
-        win_window_s: How long after that a win may still come.
-        max_lease_micros: No lease is larger.
-    """
-
-    lease_s: float = 5.0
-    win_window_s: float = 30.0
-    max_lease_micros: int = 32_000_000
-
-
-class Snapshot(NamedTuple):
-    """What a clerk must know to begin: everything that is still open."""
-
-    ledger_id: str
-    campaigns: Mapping[str, Campaign]
-    open_leases: Sequence[Lease]
-    next_number: int
-
-
-class Wanted(NamedTuple):
-    """What must be looked up on disk before a burst can be decided."""
-
-    keys: frozenset[str]
-    request_ids: frozenset[str]
-    lease_ids: frozenset[str]
-
-
-class Found(NamedTuple):
-    """Rows from disk for a ``Wanted``: by key, by request id and by lease id."""
-
-    settlements: Mapping[str, Settlement]
-    leases_by_request: Mapping[str, Lease]
-    leases: Mapping[str, Lease]
-
-
-class Changes(NamedTuple):
-    """Rows to write in one transaction."""
-
-    campaigns: Sequence[Campaign]
-    leases: Sequence[Lease]
-    settlements: Sequence[Settlement]
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to write."""
-        return bool(self.campaigns or self.leases or self.settlements)
-
-
-NOTHING_FOUND = Found({}, {}, {})
+_Answer = TypeVar("_Answer", LeaseGranted, SettleAck, Refunded, Adjusted)
 
 
 class Clerk:
@@ -105,49 +62,59 @@ class Clerk:
         terms: What a lease is from now on.
         snapshot: What was open when the last clerk ended.
         now_s: The present moment on the clock that all further calls use.
+        calendar: Says which day it is.
     """
 
-    def __init__(self, terms: LeaseTerms, snapshot: Snapshot, now_s: float) -> None:
+    def __init__(
+        self, terms: LeaseTerms, snapshot: Snapshot, now_s: float, calendar: Calendar
+    ) -> None:
         self.terms = terms
-        self.campaigns: dict[str, Campaign] = dict(snapshot.campaigns)
-        self.leases: dict[str, Lease] = {}
-        self.notices: list[MoneyNotice] = []
+        self.repeated = self.conflicting = 0
+        self._rows = Rows(snapshot, now_s, calendar)
         self._ledger_id = snapshot.ledger_id
         self._next_number = snapshot.next_number
-        self._by_request: dict[str, str] = {}
-        self._endings: list[tuple[float, str]] = []
-        self._found = NOTHING_FOUND
         self._now_s = now_s
-        self._dirty_campaigns: set[str] = set()
-        self._dirty_leases: dict[str, Lease] = {}
-        self._settlements: dict[str, Settlement] = {}
-        for lease in snapshot.open_leases:
-            self._remember(lease, now_s)
+        self._notices: list[MoneyNotice] = []
+        # What bidders multiply values with, as they said last: pace and goal, by campaign.
+        self._multipliers: dict[str, tuple[float, float]] = {}
 
-    def seed(self, budgets: Mapping[str, int]) -> None:
-        """Set the campaigns' budgets (micros, by campaign id); campaigns not named are retired."""
-        for campaign_id, budget_micros in budgets.items():
+    @property
+    def campaigns(self) -> Mapping[str, Campaign]:
+        """All campaigns by id."""
+        return self._rows.campaigns
+
+    @property
+    def leases(self) -> Mapping[str, Lease]:
+        """All open leases by id."""
+        return self._rows.leases
+
+    @property
+    def head(self) -> Head:
+        """Where the journal ends."""
+        return self._rows.head
+
+    def seed(self, plans: Mapping[str, BudgetPlan]) -> None:
+        """Set the campaigns' budgets, by campaign id; campaigns not named are retired."""
+        for campaign_id, plan in plans.items():
             known = self.campaigns.get(campaign_id)
-            self._put(books.seed(known, campaign_id, budget_micros))
-        for campaign_id in self.campaigns.keys() - budgets.keys():
-            self._put(books.retire(self.campaigns[campaign_id]))
+            self._plan(known, books.seed(known, campaign_id, plan))
+        for campaign_id in sorted(self.campaigns.keys() - plans.keys()):
+            known = self.campaigns[campaign_id]
+            self._plan(known, books.retire(known))
 
     def wanted(self, messages: Iterable[MoneyRequest]) -> Wanted:
         """Name what the burst refers to and the clerk doesn't know by heart."""
-        keys, request_ids, lease_ids = set(), set(), set()
+        keys, lease_ids, settled = set(), set(), set()
         for message in messages:
-            match message:
-                case Settle(key=key, lease_id=lease_id):
-                    keys.add(key)
-                    lease_ids.add(lease_id)
-                case LeaseRequest(request_id=request_id):
-                    request_ids.add(request_id)
-                case LeaseReturn() | Release():
-                    pass
+            keys.add(key_of(message))
+            if isinstance(message, Settle):
+                lease_ids.add(message.lease_id)
+            elif isinstance(message, Refund):
+                settled.add(message.settle_key)
         return Wanted(
-            frozenset(keys),
-            frozenset(request_ids - self._by_request.keys()),
+            frozenset(keys - {""}),
             frozenset(lease_ids - self.leases.keys() - {""}),
+            frozenset(settled),
         )
 
     def handle(
@@ -164,32 +131,32 @@ class Clerk:
         Returns:
             One reply per message, in order; they may leave once ``take_changes`` is on disk.
         """
-        self._found = found
+        self._rows.found = found
         self._now_s = now_s
         return [self._handle(message) for message in messages]
 
     def expire(self, now_s: float) -> None:
         """Close the leases whose win window is over."""
-        while self._endings and self._endings[0][0] <= now_s:
-            _, lease_id = heapq.heappop(self._endings)
-            self._close(self.leases[lease_id])
+        while (lease := self._rows.ended(now_s)) is not None:
+            self._close(lease)
 
     def take_changes(self) -> Changes:
         """Return the rows changed since the last call, to be written in one transaction."""
-        changes = Changes(
-            [self.campaigns[campaign_id] for campaign_id in sorted(self._dirty_campaigns)],
-            sorted(self._dirty_leases.values(), key=_number),
-            list(self._settlements.values()),
-        )
-        self._dirty_campaigns.clear()
-        self._dirty_leases.clear()
-        self._settlements.clear()
-        return changes
+        return self._rows.take_changes()
 
     def take_notices(self) -> list[MoneyNotice]:
         """Return what others should hear of since the last call."""
-        notices, self.notices = self.notices, []
+        notices, self._notices = self._notices, []
         return notices
+
+    def take_standings(self, *, everyone: bool) -> list[CampaignStanding]:
+        """Return how the campaigns stand whose money moved since the last call, or all."""
+        names = self.campaigns.keys() if everyone else self._rows.moved
+        standings = [self._standing(self.campaigns[name]) for name in sorted(names)]
+        self._rows.moved.clear()
+        return standings
+
+    # --- one message -----------------------------------------------------------------------------
 
     def _handle(self, message: MoneyRequest) -> MoneyReply:
         match message:
@@ -200,28 +167,63 @@ class Clerk:
             case LeaseReturn():
                 return self._give_back(message)
             case Release(key=key, campaign_id=campaign_id, lease_id=lease_id):
-                self.notices.append(ReleasedNotice(key, campaign_id, lease_id))
+                self._notices.append(ReleasedNotice(key, campaign_id, lease_id))
                 return ReleaseAck(key)
+            case Refund():
+                return self._refund(message)
+            case Adjust():
+                return self._adjust(message)
             case _:
                 assert_never(message)
 
+    def _earlier(self, request: MoneyRequest, kind: type[_Answer]) -> tuple[_Answer | None, bool]:
+        """Return what this operation was answered when it was done, None if it was not.
+
+        Returns:
+            The answer, and whether it was asked in the same words.
+        """
+        done = self._rows.done(request)
+        if done is None:
+            return None, True
+        same = done.request == said(request)
+        self.repeated += 1
+        self.conflicting += not same
+        return msgspec.json.decode(done.answer, type=kind), same
+
+    def _refund(self, request: Refund) -> Refunded | MoneyRefused:
+        earlier, same = self._earlier(request, Refunded)
+        if not same:
+            return _key_taken(request.key)
+        return earlier or operators.refund(self._rows, request)
+
+    def _adjust(self, request: Adjust) -> Adjusted | MoneyRefused:
+        earlier, same = self._earlier(request, Adjusted)
+        if not same:
+            return _key_taken(request.key)
+        return earlier or operators.adjust(self._rows, request)
+
     def _settle(self, win: Settle) -> SettleAck:
-        earlier = self._settlements.get(win.key) or self._found.settlements.get(win.key)
+        earlier, _same = self._earlier(win, SettleAck)
         if earlier is not None:
-            return SettleAck(win.key, "duplicate", earlier.booked_micros)
-        lease = self.leases.get(win.lease_id) or self._newest(self._found.leases.get(win.lease_id))
-        campaign = self.campaigns.get(lease.campaign_id if lease else win.campaign_id)
-        campaign, lease, settlement = books.settle(campaign, lease, win)
-        self._settlements[win.key] = settlement
-        if campaign is not None:
-            self._put(campaign)
-        if lease is not None and settlement.drawn_micros:
-            self._keep(lease)
-        self._tell_settled(campaign, settlement)
-        return SettleAck(win.key, settlement.status, settlement.booked_micros)
+            # Also where another price is told this time: the first one is booked.
+            return msgspec.structs.replace(earlier, repeated=True)
+        lease = self._rows.lease(win.lease_id)
+        before = self.campaigns.get(lease.campaign_id if lease else win.campaign_id)
+        day = books.day_of(lease, self._rows.calendar.today())
+        today = self._rows.day(before.campaign_id if before else "", day)
+        booked = books.settle(before, lease, win, today)
+        settlement = booked.settlement
+        self._rows.keep_settlement(settlement)
+        if booked.lease is not None and settlement.drawn_micros:
+            self._rows.keep_lease(booked.lease)
+        ack = SettleAck(win.key, settlement.status, settlement.booked_micros)
+        states = (before, booked.campaign)
+        self._rows.answered(win, ack, states, Days(day, day), lease_id=win.lease_id)
+        self._tell_settled(booked.campaign, settlement)
+        return ack
 
     def _tell_settled(self, campaign: Campaign | None, settlement: Settlement) -> None:
-        self.notices.append(
+        self._notices.append(
             SettledNotice(
                 settlement.key,
                 settlement.campaign_id,
@@ -230,51 +232,35 @@ class Clerk:
             )
         )
         if campaign is not None and settlement.booked_micros and not campaign.remaining_micros:
-            self.notices.append(
+            self._notices.append(
                 BudgetExhausted(
                     campaign.campaign_id, campaign.settled_micros, campaign.budget_micros
                 )
             )
 
     def _lease(self, request: LeaseRequest) -> LeaseGranted | LeaseDenied:
-        earlier = self._earlier_lease(request.request_id)
+        if request.pace or request.goal:
+            self._multipliers[request.campaign_id] = (request.pace, request.goal)
+        earlier, same = self._earlier(request, LeaseGranted)
         if earlier is not None:
-            return self._grant_again(request, earlier)
-        campaign = self.campaigns.get(request.campaign_id)
-        denied = books.why_denied(campaign)
-        if campaign is None or denied is not None:
+            # Its bidder counts its life from the first sending, so an old grant harms nobody.
+            return earlier if same else self._denial(request, "stale")
+        before = self.campaigns.get(request.campaign_id)
+        day = self._rows.today(request.campaign_id)
+        denied = books.why_denied(before, day)
+        if before is None or denied is not None:
             return self._denial(request, denied or "unknown_campaign")
-        number = self._next_number
+        name = LeaseName(self._next_number, f"{self._ledger_id}-{self._next_number:x}")
         self._next_number += 1
-        asked = msgspec.structs.replace(
-            request, micros=min(request.micros, self.terms.max_lease_micros)
-        )
-        blocked_s = self.terms.lease_s + self.terms.win_window_s
-        granted = books.grant(campaign, asked, number, f"{self._ledger_id}-{number:x}", blocked_s)
-        self._put(granted.campaign)
-        self._remember(granted.lease, self._now_s)
-        self._keep(granted.lease)
-        return self._grant(granted.lease)
+        campaign, lease = books.grant(before, day, request, name, self.terms)
+        self._rows.remember(lease, self._now_s)
+        self._rows.keep_lease(lease)
+        answer = self._grant(campaign, lease)
+        days = Days(day.day, day.day)
+        self._rows.answered(request, answer, (before, campaign), days, lease_id=lease.lease_id)
+        return answer
 
-    def _earlier_lease(self, request_id: str) -> Lease | None:
-        lease_id = self._by_request.get(request_id)
-        if lease_id is not None:
-            return self.leases[lease_id]
-        return self._newest(self._found.leases_by_request.get(request_id))
-
-    def _newest(self, lease: Lease | None) -> Lease | None:
-        """Return a lease from disk, or what has become of it since the last commit."""
-        return lease and self._dirty_leases.get(lease.lease_id, lease)
-
-    def _grant_again(self, request: LeaseRequest, earlier: Lease) -> LeaseGranted | LeaseDenied:
-        """Answer a request that came before: the same lease, or none if it is over."""
-        mine = (earlier.bidder, earlier.campaign_id) == (request.bidder, request.campaign_id)
-        if earlier.is_open and mine:
-            return self._grant(earlier)
-        return self._denial(request, "stale")
-
-    def _grant(self, lease: Lease) -> LeaseGranted:
-        campaign = self.campaigns[lease.campaign_id]
+    def _grant(self, campaign: Campaign, lease: Lease) -> LeaseGranted:
         return LeaseGranted(
             request_id=lease.request_id,
             lease_id=lease.lease_id,
@@ -298,38 +284,60 @@ class Clerk:
         )
 
     def _give_back(self, message: LeaseReturn) -> LeaseReturned:
+        answer = LeaseReturned(message.lease_id, message.returned_micros)
         lease = self.leases.get(message.lease_id)
-        if lease is not None:
-            campaign = self.campaigns[lease.campaign_id]
-            moved = books.give_back(campaign, lease, message.returned_micros)
-            self._put(moved.campaign)
-            self._keep(moved.lease)
-        # A closed lease has given everything back already, so the bidder has nothing more to do.
-        return LeaseReturned(message.lease_id, message.returned_micros)
+        if lease is None:
+            # A closed lease has given all back already: the bidder has nothing more to do.
+            return answer
+        before = self.campaigns[lease.campaign_id]
+        moved = books.give_back(before, lease, message.returned_micros)
+        if moved.lease != lease:
+            self._rows.keep_lease(moved.lease)
+            states, days = (before, moved.campaign), Days(lease.day, lease.day)
+            self._rows.answered(message, answer, states, days, lease_id=lease.lease_id)
+        return answer
 
     def _close(self, lease: Lease) -> None:
-        moved = books.close(self.campaigns[lease.campaign_id], lease)
-        self._put(moved.campaign)
-        self._dirty_leases[lease.lease_id] = moved.lease
-        del self.leases[lease.lease_id]
-        del self._by_request[lease.request_id]
-        self.notices.append(LeaseClosed(lease.lease_id, lease.campaign_id, moved.freed_micros))
+        before = self.campaigns[lease.campaign_id]
+        moved = books.close(before, lease)
+        self._rows.keep_lease(moved.lease)
+        done = Operation("close", lease.lease_id, lease.campaign_id, lease.lease_id)
+        self._rows.record(done, (before, moved.campaign), Days(lease.day, lease.day))
+        self._notices.append(LeaseClosed(lease.lease_id, lease.campaign_id, moved.freed_micros))
 
-    def _remember(self, lease: Lease, now_s: float) -> None:
-        """Know an open lease by heart, until it closes."""
-        self.leases[lease.lease_id] = lease
-        self._by_request[lease.request_id] = lease.lease_id
-        heapq.heappush(self._endings, (now_s + lease.blocked_s, lease.lease_id))
+    def _plan(self, before: Campaign | None, after: Campaign) -> None:
+        """Take a campaign's plan over, if it is another one."""
+        if before == after:
+            return
+        plan = {
+            "advertiser": after.advertiser,
+            "budget_micros": after.budget_micros,
+            "daily_budget_micros": after.daily_budget_micros,
+            "active": after.active,
+        }
+        name = f"{after.campaign_id}:{self.head.seq + 1}"
+        request = msgspec.json.encode(plan).decode()
+        done = Operation("budget", name, after.campaign_id, request=request)
+        today = self._rows.calendar.today()
+        self._rows.record(done, (before, after), Days(today, today))
 
-    def _keep(self, lease: Lease) -> None:
-        if lease.lease_id in self.leases:
-            self.leases[lease.lease_id] = lease
-        self._dirty_leases[lease.lease_id] = lease
+    def _standing(self, campaign: Campaign) -> CampaignStanding:
+        day = self._rows.today(campaign.campaign_id)
+        pace, goal = self._multipliers.get(campaign.campaign_id, (0.0, 0.0))
+        return CampaignStanding(
+            campaign_id=campaign.campaign_id,
+            budget_micros=campaign.budget_micros,
+            settled_micros=campaign.settled_micros,
+            leased_micros=campaign.leased_micros,
+            free_micros=campaign.free_micros,
+            day=day.day,
+            day_settled_micros=day.spent_micros,
+            daily_budget_micros=campaign.daily_budget_micros,
+            at=self._rows.calendar.unix_clock(),
+            pace=pace,
+            goal=goal,
+        )
 
-    def _put(self, campaign: Campaign) -> None:
-        self.campaigns[campaign.campaign_id] = campaign
-        self._dirty_campaigns.add(campaign.campaign_id)
 
-
-def _number(lease: Lease) -> int:
-    return lease.number
+def _key_taken(key: str) -> MoneyRefused:
+    return MoneyRefused(f"key {key!r} was used for something else; choose another")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from actors.bidder_tree import bidder_specs
 from actors.inference.worker import InferenceWorker
-from actors.ledger.actor import LedgerActor, LedgerConfig
+from actors.ledger.actor import LedgerActor
+from actors.ledger.configuration import LedgerConfig, plans_of
 from actors.world import World
 from config.campaigns import load_campaigns
 from config.paths import NodePaths
@@ -81,8 +82,10 @@ class Node:
         durable = self.settings.defences.durability
         config = LedgerConfig.of_node(self.settings.money, self.paths, answers_after_commit=durable)
         campaigns = load_campaigns(self.settings.node.campaign_file)
-        budgets = {each.id: each.budget_micros for each in campaigns}
-        return self.world.spawn(LedgerActor(config, budgets, self.world.hub))
+        unix_clock = self.world.unix_clock
+        return self.world.spawn(
+            LedgerActor(config, plans_of(campaigns), self.world.hub, unix_clock)
+        )
 
     def start_inference(self) -> Ref:
         worker = InferenceWorker(

@@ -9,12 +9,14 @@ import pytest
 
 from actors.budget.manager import BudgetManager
 from actors.budget.wallet import WalletTerms
-from actors.ledger.actor import LedgerActor, LedgerConfig
-from actors.ledger.clerk import LeaseTerms
+from actors.ledger.actor import LedgerActor
+from actors.ledger.books import LeaseTerms
+from actors.ledger.configuration import LedgerConfig
 from actors.ledger.verify import show, verify
 from actors.links.ledger import LedgerLink
 from actors.messages import Forward, Fund, Funded, Released, Reserve, Reserved, Settled
 from supervision import Cell, VirtualClock
+from tests.money.worlds import NOON, plans
 from transport.memory import MemoryHub
 from transport.money import Settle, SettleAck
 
@@ -47,7 +49,7 @@ class Node:
 
     def make_ledger(self) -> LedgerActor:
         config = LedgerConfig(str(self.db_path), URL, PUBLISH_URL, LeaseTerms())
-        return LedgerActor(config, BUDGETS, self.hub)
+        return LedgerActor(config, plans(BUDGETS), self.hub, lambda: NOON)
 
     def start(self, role: str) -> None:
         ref = self.cell.spawn(self.makers[role], name=role)
@@ -81,7 +83,7 @@ class Node:
     def settle(self, win: Settle) -> SettleAck | None:
         """Do what the event desk does with a win."""
         ack = self.ask("link-ledger", Forward(win), 0.5)
-        if isinstance(ack, SettleAck) and ack.status != "duplicate":
+        if isinstance(ack, SettleAck) and not ack.repeated:
             self.tell(Settled(ack.key, ack.booked_micros, win.campaign_id))
         return ack if isinstance(ack, SettleAck) else None
 
@@ -174,4 +176,4 @@ def conclude(node: Node, bid: Settle, rng: random.Random, booked: dict[str, int]
     booked[bid.key] = ack.booked_micros
     assert ack.booked_micros == bid.price_micros
     again = node.settle(bid)
-    assert again == SettleAck(bid.key, "duplicate", bid.price_micros)
+    assert again == SettleAck(bid.key, "settled", bid.price_micros, repeated=True)

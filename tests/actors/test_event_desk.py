@@ -117,6 +117,11 @@ def event(kind: str, **facts: Any) -> dict[str, Any]:
     return {"type": kind, "key": name()} | facts
 
 
+def booked_before(forward: Forward) -> SettleAck:
+    assert isinstance(forward.message, Settle)
+    return SettleAck(forward.message.key, "settled", 2_000, repeated=True)
+
+
 @pytest.mark.parametrize("kind", ["win", "billing"])
 def test_the_notice_that_books_is_confirmed_when_the_ledger_has_booked_its_price(kind: str) -> None:
     bench = Bench(books=kind)
@@ -171,7 +176,9 @@ def test_a_rehearsal_moves_no_money_and_is_told_as_a_test(price: str) -> None:
 def test_a_bill_that_was_booked_before_is_a_duplicate_and_published_once() -> None:
     bench = Bench()
     bench.exchange(event("billing", price_cpm=2.0))
-    bench.ledger._rule = lambda forward: SettleAck(forward.message.key, "duplicate", 2_000)
+    bench.ledger._rule = lambda forward: SettleAck(
+        forward.message.key, "settled", 2_000, repeated=True
+    )
     assert bench.exchange(event("billing", price_cpm=2.0)) == {"ok": True, "duplicate": True}
     assert len(bench.bus.of(Billing)) == 1
     assert bench.meter.spend_micros == 2_000
@@ -240,7 +247,9 @@ def test_a_bill_whose_booking_was_heard_too_late_is_told_when_it_is_sent_again()
     bench.ledger_ref.post(bench.desk, SettleAck("b-1", "settled", 2_000))
     bench.world.run()
     assert bench.bus.of(Billing) == []
-    bench.ledger._rule = lambda forward: SettleAck(forward.message.key, "duplicate", 2_000)
+    bench.ledger._rule = lambda forward: SettleAck(
+        forward.message.key, "settled", 2_000, repeated=True
+    )
     for _ in range(2):
         assert bench.exchange(event("billing", price_cpm=2.0))["ok"]
     assert len(bench.bus.of(Billing)) == len(bench.log.written) == 1
@@ -249,7 +258,9 @@ def test_a_bill_whose_booking_was_heard_too_late_is_told_when_it_is_sent_again()
 def test_a_win_after_its_billing_is_news_too_and_each_is_told_once() -> None:
     bench = Bench()
     bench.exchange(event("billing", price_cpm=2.0))
-    bench.ledger._rule = lambda forward: SettleAck(forward.message.key, "duplicate", 2_000)
+    bench.ledger._rule = lambda forward: SettleAck(
+        forward.message.key, "settled", 2_000, repeated=True
+    )
     for kind in ("win", "win", "billing", "impression", "impression", "click", "click"):
         assert bench.exchange(event(kind, price_cpm=2.0))["ok"]
     topics = [frame.topic for frame in bench.subscriber.drain(10)]
@@ -258,7 +269,9 @@ def test_a_win_after_its_billing_is_news_too_and_each_is_told_once() -> None:
 
 def test_a_reservation_is_settled_though_the_answer_to_its_first_settlement_was_lost() -> None:
     bench = Bench()
-    bench.ledger._rule = lambda forward: SettleAck(forward.message.key, "duplicate", 2_000)
+    bench.ledger._rule = lambda forward: SettleAck(
+        forward.message.key, "settled", 2_000, repeated=True
+    )
     bench.exchange(event("billing", price_cpm=2.5))
     assert bench.bus.of(Settled) == [Settled("b-1", 2_000)]
     assert bench.meter.spend_micros == 0

@@ -10,7 +10,7 @@ import pytest
 
 from actors.inference.worker import RELOAD_S, InferenceWorker
 from actors.ledger.actor import EXPIRE_EVERY_S
-from actors.ledger.clerk import Wanted
+from actors.ledger.rows import Wanted
 from actors.ledger.store import LedgerStore
 from actors.ledger.verify import verify
 from actors.recorder import Recorder
@@ -320,13 +320,13 @@ def test_without_durability_a_win_is_confirmed_that_is_lost(tmp_path: Path) -> N
         told = bare.tell({"type": "billing", "key": won["id"], "price_cpm": won["price"] / 2})
         bare.world.run(EXPIRE_EVERY_S)
     assert bare.ledger.actor is None
-    settlements = LedgerStore(bare.paths.ledger_db).find(
-        Wanted(frozenset({won["id"]}), frozenset(), frozenset())
+    found = LedgerStore(bare.paths.ledger_db).find(
+        Wanted(frozenset({f"settle:{won['id']}"}), frozenset(), frozenset())
     )
     bare.close()
     assert told is not None
     assert told["ok"]
-    assert not settlements.settlements
+    assert not found.done
 
 
 def test_a_full_disk_for_tables_keeps_the_segments_for_later(tmp_path: Path) -> None:

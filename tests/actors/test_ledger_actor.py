@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from actors.ledger import schema
-from actors.ledger.actor import EXPIRE_EVERY_S, REOPEN_S, LedgerActor, LedgerConfig
-from actors.ledger.clerk import LeaseTerms
+from actors.ledger.actor import EXPIRE_EVERY_S, REOPEN_S, LedgerActor
+from actors.ledger.books import LeaseTerms
+from actors.ledger.configuration import LedgerConfig
 from actors.ledger.errors import LedgerStoreError
 from actors.ledger.store import LedgerStore
 from actors.ledger.verify import show, verify
 from supervision import Cell, VirtualClock
+from tests.money.worlds import NOON, plans
 from transport.memory import MemoryHub
 from transport.money import (
     BudgetExhausted,
+    CampaignStanding,
     LeaseClosed,
     LeaseDenied,
     LeaseGranted,
@@ -66,7 +69,8 @@ class World:
 
     def start(self, budgets: Mapping[str, int] | None = None) -> Ref:
         budgets = {"autumn": 1_000} if budgets is None else budgets
-        ledger = self.cell.spawn(LedgerActor, (self.config, budgets, self.hub), name="ledger")
+        arguments = (self.config, plans(budgets), self.hub, lambda: NOON)
+        ledger = self.cell.spawn(LedgerActor, arguments, name="ledger")
         self.run(0.0)
         return ledger
 
@@ -115,7 +119,7 @@ def test_each_message_of_a_frame_is_answered_in_its_order(world: World) -> None:
     first, second, third = world.replies()[1]
     assert first == SettleAck("win", "settled", 120)
     assert isinstance(second, LeaseDenied)
-    assert third == SettleAck("win", "duplicate", 120)
+    assert third == SettleAck("win", "settled", 120, repeated=True)
 
 
 def test_frames_that_arrive_together_are_one_transaction(world: World) -> None:
@@ -190,7 +194,7 @@ def test_a_ledger_whose_disk_fails_is_silent_and_books_again_when_the_disk_is_we
     world.run(0.01)
     replies = world.replies()
     assert replies[2] == (SettleAck("win", "settled", 120),)
-    assert replies[3] == (SettleAck("win", "duplicate", 120),)
+    assert replies[3] == (SettleAck("win", "settled", 120, repeated=True),)
     assert verify(world.db_path).ok
 
 
@@ -209,7 +213,7 @@ def test_a_ledger_does_not_wait_for_a_file_of_a_later_version_to_grow_younger(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.cell.kill(world.ledger)
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION - 1)
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION - 1)
     late = world.start()
     assert late.actor is None
     assert "upgrade Bidwright" in str(late.exit_reason)
@@ -244,7 +248,7 @@ def test_a_killed_ledger_comes_back_with_all_it_answered(world: World) -> None:
     world.start()
     world.send(2, Settle("win", "autumn", lease_id, 120), LeaseReturn(lease_id, 100))
     world.run(0.01)
-    assert world.replies()[2][0] == SettleAck("win", "duplicate", 120)
+    assert world.replies()[2][0] == SettleAck("win", "settled", 120, repeated=True)
     (autumn,) = show(world.db_path).campaigns
     assert (autumn.settled_micros, autumn.leased_micros) == (120, 280)
     assert verify(world.db_path).ok
@@ -283,7 +287,26 @@ def test_subscribers_hear_what_became_of_money(world: World) -> None:
         ReleasedNotice("lost", "autumn", lease.lease_id),
     ]
     world.run(36.0)
-    assert world.notices() == [LeaseClosed(lease.lease_id, "autumn", 0)]
+    told = [each for each in world.notices() if not isinstance(each, CampaignStanding)]
+    assert told == [LeaseClosed(lease.lease_id, "autumn", 0)]
+
+
+def test_it_is_told_within_a_second_how_a_campaign_stands_that_moved_and_now_and_then_of_all(
+    world: World,
+) -> None:
+    world.run(1.0)
+    world.notices()
+    lease = world.lease(400)
+    world.send(1, Settle("win", "autumn", lease.lease_id, 100))
+    world.run(1.0)
+    (moved,) = world.notices()[1:]
+    assert isinstance(moved, CampaignStanding)
+    assert (moved.settled_micros, moved.leased_micros, moved.free_micros) == (100, 300, 600)
+    assert (moved.day, moved.day_settled_micros) == ("2027-01-15", 100)
+    world.run(5.0)
+    assert world.notices() == []
+    world.run(5.0)
+    assert [type(each) for each in world.notices()] == [CampaignStanding]
 
 
 def test_a_new_budget_is_taken_at_the_start_and_settled_money_is_kept(world: World) -> None:

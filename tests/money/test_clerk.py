@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from actors.ledger.clerk import Clerk, LeaseTerms
-from tests.money.worlds import Ledger, MemoryStore
+from actors.ledger.books import LeaseTerms
+from actors.ledger.clerk import Clerk
+from tests.money.worlds import Ledger, MemoryStore, calendar, plans
 from transport.money import (
     BudgetExhausted,
     LeaseClosed,
@@ -22,6 +23,7 @@ from transport.money import (
 
 TERMS = LeaseTerms(lease_s=5.0, win_window_s=30.0, max_lease_micros=600)
 BUDGETS = {"autumn": 1_000}
+AGAIN = SettleAck("key", "settled", 120, repeated=True)
 
 
 def new_ledger(budgets: dict[str, int] | None = None) -> Ledger:
@@ -51,12 +53,12 @@ def test_a_repeated_request_in_one_burst_gets_the_same_lease() -> None:
     assert first == second
 
 
-def test_a_request_whose_lease_is_over_gets_no_other_lease() -> None:
+def test_a_request_whose_lease_is_over_gets_its_first_answer_and_no_other_lease() -> None:
     ledger = new_ledger()
-    lease(ledger)
-    reply = ask(ledger, LeaseRequest("r-1", "bidder-1", "autumn", 500), now_s=35.0)
-    assert isinstance(reply, LeaseDenied)
-    assert reply.reason == "stale"
+    granted = lease(ledger)
+    again = ask(ledger, LeaseRequest("r-1", "bidder-1", "autumn", 500), now_s=35.0)
+    assert again == granted
+    assert not ledger.clerk.leases
 
 
 def test_nobody_gets_anothers_lease_by_its_request_id() -> None:
@@ -94,9 +96,12 @@ def test_a_win_is_settled_once_however_often_it_comes() -> None:
     ledger = new_ledger()
     win = Settle("key", "autumn", lease(ledger).lease_id, 120, 200)
     twice = ledger.handle([win, win], 1.0)
-    assert twice == [SettleAck("key", "settled", 120), SettleAck("key", "duplicate", 120)]
+    assert twice == [
+        SettleAck("key", "settled", 120),
+        AGAIN,
+    ]
     heir = Ledger(ledger.store, BUDGETS, 2.0, TERMS)
-    assert ask(heir, win) == SettleAck("key", "duplicate", 120)
+    assert ask(heir, win) == AGAIN
     assert heir.clerk.campaigns["autumn"].settled_micros == 120
 
 
@@ -104,7 +109,9 @@ def test_a_second_price_for_the_same_win_changes_nothing() -> None:
     ledger = new_ledger()
     lease_id = lease(ledger).lease_id
     ask(ledger, Settle("key", "autumn", lease_id, 120))
-    assert ask(ledger, Settle("key", "autumn", lease_id, 150)) == SettleAck("key", "duplicate", 120)
+    assert ask(ledger, Settle("key", "autumn", lease_id, 150)) == SettleAck(
+        "key", "settled", 120, repeated=True
+    )
 
 
 def test_a_late_win_is_booked_from_free_budget() -> None:
@@ -121,7 +128,7 @@ def test_a_late_win_that_no_budget_is_left_for_is_recorded_and_not_booked() -> N
     ask(ledger, LeaseRequest("r-3", "bidder-1", "autumn", 400), 36.0)
     win = Settle("key", "autumn", early.lease_id, 120)
     assert ask(ledger, win, now_s=36.0) == SettleAck("key", "unfunded", 0)
-    assert ask(ledger, win, now_s=36.0) == SettleAck("key", "duplicate", 0)
+    assert ask(ledger, win, now_s=36.0) == SettleAck("key", "unfunded", 0, repeated=True)
     assert ledger.clerk.campaigns["autumn"].unfunded_micros == 120
 
 
@@ -153,8 +160,8 @@ def test_campaigns_that_are_named_no_more_get_no_lease_and_their_wins_are_booked
 
 def test_others_hear_of_wins_losses_closings_and_of_a_budget_that_is_spent() -> None:
     store = MemoryStore()
-    clerk = Clerk(TERMS, store.snapshot(), 0.0)
-    clerk.seed({"autumn": 120})
+    clerk = Clerk(TERMS, store.snapshot(), 0.0, calendar())
+    clerk.seed(plans({"autumn": 120}))
     found = store.find(clerk.wanted([]))
     (granted,) = clerk.handle([LeaseRequest("r-1", "b", "autumn", 120)], found, 0.0)
     assert isinstance(granted, LeaseGranted)

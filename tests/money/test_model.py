@@ -187,7 +187,7 @@ class MoneyMachine(RuleBasedStateMachine):
         first = self.booked.setdefault(win.key, ack.booked_micros)
         assert ack.booked_micros == first
         assert ack.booked_micros in (0, win.price_micros)
-        if in_window and ack.status != "duplicate":
+        if in_window and not ack.repeated:
             assert ack.status == "settled"
             assert ack.booked_micros == win.price_micros
 

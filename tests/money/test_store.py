@@ -6,10 +6,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from actors.ledger.books import Campaign, Settlement
-from actors.ledger.clerk import Changes, Wanted
+from actors.ledger.books import Campaign
+from actors.ledger.engines import Database
 from actors.ledger.errors import LedgerFencedError, LedgerSchemaError, LedgerStoreError
-from actors.ledger.store import LedgerStore, connect
+from actors.ledger.journal import Entry, Head
+from actors.ledger.rows import Changes, Wanted
+from actors.ledger.store import LedgerStore
 from actors.ledger.verify import show, verify
 from tests.money.worlds import TERMS, Ledger
 from transport.money import LeaseGranted, LeaseRequest, LeaseReturn, Settle, SettleAck
@@ -35,9 +37,13 @@ def store(path: Path) -> Iterator[LedgerStore]:
 
 def tamper(path: Path, statement: str) -> None:
     """Change a row behind the ledger's back, past the database's own constraints."""
-    engine = connect(path)
+    engine = Database(path).writing()
     with engine.begin() as connection:
         connection.execute(text("PRAGMA ignore_check_constraints = ON"))
+        for trigger in connection.scalars(
+            text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        ):
+            connection.execute(text(f"DROP TRIGGER {trigger}"))
         connection.execute(text(statement))
     engine.dispose()
 
@@ -70,18 +76,20 @@ def test_what_was_committed_is_there_when_the_file_is_opened_again(
     assert snapshot.next_number == 2
 
 
-def test_lookups_find_rows_by_key_by_request_and_by_lease(store: LedgerStore) -> None:
+def test_lookups_find_entries_by_key_and_rows_by_lease_and_settlement(store: LedgerStore) -> None:
     ledger = lived(store)
     ledger.expire(99.0)
     (lease_id,) = {f"{store.snapshot().ledger_id}-1"}
     found = store.find(
         Wanted(
-            frozenset(["win-1", "nothing", "it's"]), frozenset(["r-1"]), frozenset([lease_id, "x"])
+            frozenset(["settle:win-1", "lease:r-1", "settle:nothing", "it's"]),
+            frozenset([lease_id, "x"]),
+            frozenset(["win-2", "y"]),
         )
     )
-    assert found.settlements.keys() == {"win-1"}
-    assert found.leases_by_request.keys() == {"r-1"}
+    assert found.done.keys() == {"settle:win-1", "lease:r-1"}
     assert found.leases[lease_id].is_open is False
+    assert found.settlements["win-2"].booked_micros == 80
 
 
 def test_a_burst_of_thousands_is_looked_up_and_booked(store: LedgerStore) -> None:
@@ -89,21 +97,37 @@ def test_a_burst_of_thousands_is_looked_up_and_booked(store: LedgerStore) -> Non
     burst = [Settle(f"win-{number}", "autumn", "", 3) for number in range(5_000)]
     first, again = ledger.handle(burst, 0.0), ledger.handle(burst, 0.0)
     assert first == [SettleAck(win.key, "unknown_lease", 3) for win in burst]
-    assert again == [SettleAck(win.key, "duplicate", 3) for win in burst]
+    assert again == [SettleAck(win.key, "unknown_lease", 3, repeated=True) for win in burst]
+
+
+def changes(*campaigns: Campaign, entry: Entry | None = None) -> Changes:
+    return Changes([entry] if entry else [], {}, campaigns, [], [])
 
 
 def test_a_burst_is_written_whole_or_not_at_all(store: LedgerStore) -> None:
     lived(store)
-    again = Settlement("win-1", "autumn", "", 1, 1, 0, "settled")
+    again = Entry(99, "settle:win-1", "settle", "autumn", "", 0, "", "", (), "")
     with pytest.raises(LedgerStoreError) as caught:
-        store.commit(Changes([Campaign("autumn", 9_999)], [], [again]))
+        store.commit(changes(Campaign("autumn", "shop.example", 9_999), entry=again))
     assert isinstance(caught.value.__cause__, IntegrityError)
     assert store.snapshot().campaigns["autumn"].budget_micros == 5_000
 
 
-def test_the_database_itself_refuses_an_overspent_campaign(store: LedgerStore) -> None:
+def test_the_database_itself_refuses_an_account_that_owes(store: LedgerStore) -> None:
     with pytest.raises(LedgerStoreError):
-        store.commit(Changes([Campaign("autumn", 100, settled_micros=101)], [], []))
+        store.commit(changes(Campaign("a", "b", 1))._replace(balances={"campaign/a/free": -1}))
+
+
+@pytest.mark.parametrize("verb", ["UPDATE {} SET seq = 7", "DELETE FROM {}"])
+@pytest.mark.parametrize("table", ["journal", "postings"])
+def test_the_database_itself_refuses_to_change_the_journal(
+    store: LedgerStore, path: Path, table: str, verb: str
+) -> None:
+    lived(store)
+    engine = Database(path).writing()
+    with pytest.raises(IntegrityError, match="only grows"), engine.begin() as connection:
+        connection.execute(text(verb.format(table)))
+    engine.dispose()
 
 
 def test_a_ledger_that_was_believed_dead_is_refused_when_it_wakes_up(
@@ -113,13 +137,13 @@ def test_a_ledger_that_was_believed_dead_is_refused_when_it_wakes_up(
     heir = LedgerStore(path)
     with pytest.raises(LedgerFencedError, match="taken over"):
         ledger.handle([Settle("win-3", "autumn", "", 1)], 2.0)
-    assert heir.find(Wanted(frozenset(["win-3"]), frozenset(), frozenset())).settlements == {}
+    assert heir.find(Wanted(frozenset(["settle:win-3"]), frozenset(), frozenset())).done == {}
     heir.close()
 
 
 def test_a_database_of_a_newer_version_is_refused(store: LedgerStore, path: Path) -> None:
     store.close()
-    tamper(path, "UPDATE facts SET value = '2' WHERE name = 'schema_version'")
+    tamper(path, "UPDATE facts SET value = '99' WHERE name = 'schema_version'")
     with pytest.raises(LedgerSchemaError, match="upgrade Bidwright"):
         LedgerStore(path)
     with pytest.raises(LedgerSchemaError, match="upgrade Bidwright"):
@@ -165,23 +189,22 @@ def test_show_tells_what_is_settled_leased_and_free(store: LedgerStore, path: Pa
 @pytest.mark.parametrize(
     ("statement", "rule"),
     [
+        ("UPDATE campaigns SET leased_micros = 0", "campaigns_are_the_journals"),
+        ("UPDATE balances SET micros = micros + 1", "balances_are_the_journals"),
+        ("DELETE FROM settlements WHERE key = 'win-1'", "settlements_are_the_journals"),
+        ("UPDATE settlements SET refunded_micros = 1", "settlements_are_the_journals"),
+        ("UPDATE leases SET is_open = 0", "leases_are_the_journals"),
+        ("UPDATE leases SET returned_micros = 299", "leases_are_the_journals"),
+        ("DELETE FROM leases", "leases_are_the_journals"),
+        ("UPDATE journal SET answer = ' ' WHERE seq = 3", "no_entry_was_changed"),
         (
-            "UPDATE campaigns SET budget_micros = 100 WHERE campaign_id = 'autumn'",
+            "UPDATE postings SET account = 'campaign/winter/spent/2027-01-15'"
+            " WHERE seq = 4 AND micros < 0",
             "never_overspent",
         ),
-        ("DELETE FROM settlements WHERE key = 'win-1'", "settled_is_the_sum_of_its_settlements"),
-        ("DELETE FROM settlements WHERE key = 'win-1'", "drawn_is_the_sum_of_the_leases_wins"),
-        ("UPDATE leases SET is_open = 0", "leased_is_the_sum_of_its_open_leases"),
-        ("UPDATE leases SET returned_micros = 299", "leased_is_the_sum_of_its_open_leases"),
-        (
-            "UPDATE settlements SET booked_micros = 121 WHERE key = 'win-1'",
-            "no_settlement_is_above_its_price",
-        ),
-        (
-            "UPDATE settlements SET booked_micros = 0, drawn_micros = 0 WHERE key = 'win-1'",
-            "a_settlement_is_unfunded_or_booked",
-        ),
-        ("DELETE FROM campaigns", "every_booking_has_a_campaign"),
+        ("UPDATE postings SET micros = micros + 1 WHERE seq = 4 AND line = 0", "postings_sum_to_0"),
+        ("DELETE FROM postings WHERE seq = 5", "no_entry_was_changed"),
+        ("DELETE FROM journal WHERE seq = 4", "no_entry_is_missing"),
     ],
 )
 def test_verify_finds_rows_that_were_tampered_with(
@@ -193,3 +216,14 @@ def test_verify_finds_rows_that_were_tampered_with(
     assert not report.ok
     assert rule in {violation.rule for violation in report.violations}
     assert rule in report.checked
+
+
+def test_an_end_of_the_journal_that_was_written_down_proves_what_came_before(
+    store: LedgerStore, path: Path
+) -> None:
+    ledger = lived(store)
+    remembered = ledger.clerk.head
+    ledger.handle([Settle("win-3", "autumn", "", 5)], 2.0)
+    assert verify(path, remembered).ok
+    other = verify(path, Head(remembered.seq, "0" * 64))
+    assert [each.rule for each in other.violations] == ["remembered_end_is_part_of_it"]

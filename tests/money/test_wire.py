@@ -37,6 +37,7 @@ from transport.money import (
     encode_replies,
     encode_requests,
 )
+from transport.money_operators import Adjust, Adjusted, Refund, Refunded
 from transport.sealed import unseal
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -46,6 +47,8 @@ REQUESTS: tuple[MoneyRequest, ...] = (
     LeaseReturn("db-1", 1_500_000),
     Settle("key-1", "autumn", "db-1", 1_200, 1_500),
     Release("key-2", "autumn", ""),
+    Refund("refund-1", "key-1", 200, "invalid traffic"),
+    Adjust("adjust-1", "autumn", -300, "credit note 7"),
 )
 REPLIES: tuple[MoneyReply, ...] = (
     LeaseGranted("bidder-1:a:1", "db-1", "autumn", 2_000_000, 5.0, 30.0, 9_000_000, 10_000_000),
@@ -54,6 +57,8 @@ REPLIES: tuple[MoneyReply, ...] = (
     SettleAck("key-1", "settled", 1_200),
     ReleaseAck("key-2"),
     MoneyRefused("not a frame"),
+    Refunded("refund-1", "key-1", "autumn", 200),
+    Adjusted("adjust-1", "autumn", -300),
 )
 NOTICES: tuple[MoneyNotice, ...] = (
     SettledNotice("key-1", "autumn", "db-1", 1_200),

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Protocol
 
-from actors.ledger.clerk import Changes, Clerk, Found, LeaseTerms, Snapshot, Wanted
+from actors.ledger.bookkeeping import Calendar
+from actors.ledger.books import BudgetPlan, LeaseTerms
+from actors.ledger.clerk import Clerk
+from actors.ledger.journal import Head, first_seal
+from actors.ledger.rows import Changes, Done, Found, Snapshot, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from actors.ledger.books import Campaign, Lease, Settlement
+    from actors.ledger.journal import Entry
     from transport.money import MoneyReply, MoneyRequest
 
 TERMS = LeaseTerms(lease_s=5.0, win_window_s=30.0, max_lease_micros=1_000)
+#: Noon of 2027-01-15, UTC.
+NOON = 1_800_014_400.0
+
+
+def plans(budgets: Mapping[str, int], daily: int | None = None) -> dict[str, BudgetPlan]:
+    """Plans of one advertiser with these budgets, in micros, by campaign id."""
+    return {name: BudgetPlan("shop.example", micros, daily) for name, micros in budgets.items()}
+
+
+def calendar(unix_s: float = NOON) -> Calendar:
+    """A calendar whose day stands still."""
+    return Calendar(lambda: unix_s, UTC)
 
 
 class Store(Protocol):
@@ -26,29 +44,38 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """The rows in dictionaries; refuses a second settlement of one key, as the database does."""
+    """The rows in dictionaries; refuses a second entry of one key, as the database does."""
 
     def __init__(self) -> None:
+        self.journal: dict[str, Entry] = {}
+        self.balances: dict[str, int] = {}
         self.campaigns: dict[str, Campaign] = {}
         self.leases: dict[int, Lease] = {}
         self.settlements: dict[str, Settlement] = {}
 
     def snapshot(self) -> Snapshot:
         opened = [lease for lease in self.leases.values() if lease.is_open]
-        return Snapshot("db", dict(self.campaigns), opened, len(self.leases) + 1)
+        head = Head(0, first_seal("db"))
+        for entry in self.journal.values():
+            head = Head(entry.seq, entry.chain)
+        number = len(self.leases) + 1
+        return Snapshot("db", dict(self.campaigns), opened, number, head, dict(self.balances))
 
     def find(self, wanted: Wanted) -> Found:
+        done = {key: self.journal[key] for key in wanted.keys & self.journal.keys()}
         leases = self.leases.values()
         return Found(
-            {key: self.settlements[key] for key in wanted.keys & self.settlements.keys()},
-            {lease.request_id: lease for lease in leases if lease.request_id in wanted.request_ids},
+            {key: Done(entry.request, entry.answer) for key, entry in done.items()},
             {lease.lease_id: lease for lease in leases if lease.lease_id in wanted.lease_ids},
+            {key: self.settlements[key] for key in wanted.settled & self.settlements.keys()},
         )
 
     def commit(self, changes: Changes) -> None:
-        for settlement in changes.settlements:
-            assert settlement.key not in self.settlements
-            self.settlements[settlement.key] = settlement
+        for entry in changes.entries:
+            assert entry.key not in self.journal
+            self.journal[entry.key] = entry
+        self.balances.update(changes.balances)
+        self.settlements.update({row.key: row for row in changes.settlements})
         self.campaigns.update({row.campaign_id: row for row in changes.campaigns})
         self.leases.update({lease.number: lease for lease in changes.leases})
 
@@ -60,8 +87,8 @@ class Ledger:
         self, store: Store, budgets: Mapping[str, int], now_s: float, terms: LeaseTerms = TERMS
     ) -> None:
         self.store = store
-        self.clerk = Clerk(terms, store.snapshot(), now_s)
-        self.clerk.seed(budgets)
+        self.clerk = Clerk(terms, store.snapshot(), now_s, calendar())
+        self.clerk.seed(plans(budgets))
         store.commit(self.clerk.take_changes())
 
     def handle(self, messages: Sequence[MoneyRequest], now_s: float) -> list[MoneyReply]:

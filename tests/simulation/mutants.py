@@ -18,7 +18,9 @@ from actors.gateway.answers import Answers
 from actors.ledger import books
 from actors.ledger.actor import LedgerActor
 from actors.ledger.clerk import Clerk
+from actors.ledger.rows import Rows
 from actors.profiler.agent import UserProfiler
+from config.trade import MoneySettings
 from supervision import decision
 from supervision.decision import Draft
 from supervision.events import End
@@ -43,9 +45,11 @@ def ledger_books_a_win_twice(patch: pytest.MonkeyPatch) -> None:
     def twice(self: Clerk, win: Settle) -> SettleAck:
         ack = settle(self, win)
         campaign = self.campaigns.get(win.campaign_id)
-        if ack.status == "duplicate" and campaign is not None:
+        if ack.repeated and campaign is not None:
             again = campaign.settled_micros + ack.booked_micros
-            self._put(msgspec.structs.replace(campaign, settled_micros=again))
+            changed = msgspec.structs.replace(campaign, settled_micros=again)
+            self._rows.campaigns[campaign.campaign_id] = changed
+            self._rows._changed.add(campaign.campaign_id)
         return ack
 
     patch.setattr(Clerk, "_settle", twice)
@@ -70,20 +74,20 @@ def ledger_answers_before_its_commit(patch: pytest.MonkeyPatch) -> None:
 
 def ledger_frees_leases_at_their_end(patch: pytest.MonkeyPatch) -> None:
     """The win window is forgotten: what a dead bidder had promised is promised again."""
-    remember = Clerk._remember
+    remember = Rows.remember
 
-    def short(self: Clerk, lease: Any, now_s: float) -> None:
-        remember(self, lease, now_s - self.terms.win_window_s)
+    def short(self: Rows, lease: Any, now_s: float) -> None:
+        remember(self, lease, now_s - MoneySettings().win_window_s)
 
-    patch.setattr(Clerk, "_remember", short)
+    patch.setattr(Rows, "remember", short)
 
 
 def ledger_charges_what_is_claimed(patch: pytest.MonkeyPatch) -> None:
     """Whatever an exchange says is paid, above the bid, too."""
     settle = books.settle
 
-    def gullible(campaign: Any, lease: Any, win: Settle) -> Any:
-        return settle(campaign, lease, msgspec.structs.replace(win, bid_micros=0))
+    def gullible(campaign: Any, lease: Any, win: Settle, day: Any) -> Any:
+        return settle(campaign, lease, msgspec.structs.replace(win, bid_micros=0), day)
 
     patch.setattr(books, "settle", gullible)
 

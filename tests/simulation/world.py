@@ -21,7 +21,9 @@ import numpy as np
 
 from actors.bidder_tree import bidder_specs
 from actors.inference.worker import InferenceWorker
-from actors.ledger.actor import LedgerActor, LedgerConfig
+from actors.ledger.actor import LedgerActor
+from actors.ledger.books import BudgetPlan
+from actors.ledger.configuration import LedgerConfig
 from actors.node import node_spec
 from actors.recorder import Recorder
 from actors.world import World as BidderWorld
@@ -154,6 +156,10 @@ class World:
         """Begin the tree."""
         self.machine.boot(node_spec(self.settings, self.paths))
 
+    def _plans(self) -> dict[str, BudgetPlan]:
+        """What the ledger is told that campaigns may spend."""
+        return {name: BudgetPlan("shop.example", micros) for name, micros in self.budgets.items()}
+
     def build(self, process: Process, spec: ChildSpec) -> Any:
         """Make the root actor of a process, as ``actors.node`` does."""
         for watcher in self.born:
@@ -161,7 +167,7 @@ class World:
         name = spec.id
         if name == "ledger":
             config = LedgerConfig.of_node(self.settings.money, self.paths)
-            return LedgerActor(config, self.budgets, process.links)
+            return LedgerActor(config, self._plans(), process.links, self.machine.unix_clock)
         if name == "recorder":
             every_s = self.settings.recorder.parquet_s
             return Recorder(self.paths.segments_dir, self.paths.parquet_dir, every_s)
