@@ -204,9 +204,9 @@ class Pacing:
         if standing.day_settled_micros >= whole.allowance_micros:
             # Tomorrow begins with today's level: what can't be spent says nothing of the market.
             return msgspec.structs.replace(track, is_spent=True)
-        state = self._pulled(track.pace, standing.pace)
+        state = track.pace
         followed = self._pacer.step(
-            state,
+            state if standing.at <= state.at_s else self._pulled(state, standing.pace),
             paced.rest_of(whole.plan, track.plan_from_s),
             whole.allowance_micros - track.spent_before,
             standing.at,
@@ -217,17 +217,24 @@ class Pacing:
         return msgspec.structs.replace(track, pace=followed, is_spent=False)
 
     def _begin(self, track: Track, whole: DayPlan, standing: CampaignStanding) -> Track:
-        """Plan the rest of a day anew, at the level that was reached, or others have reached."""
+        """Follow the day's plan, at the level that was reached or that others have reached.
+
+        Where spend is too far from it, the rest of the money gets a plan of its own.
+        """
         known = standing.pace or self._start
         level = math.log(known) if track.pace is None else track.pace.level
-        from_s = max(standing.at, whole.plan.starts_s)
-        spent = standing.day_settled_micros
+        at_s, spent = standing.at, standing.day_settled_micros
+        plan, from_s, before = whole.plan, whole.plan.starts_s, 0
+        state = self._pacer.begin(level, plan, whole.allowance_micros, at_s, spent)
+        if abs(state.behind) > TOO_FAR:
+            from_s, before = max(at_s, from_s), spent
+            state = PaceState(at_s, 0, level)
         return msgspec.structs.replace(
             track,
             day=standing.day,
             plan_from_s=from_s,
-            spent_before=spent,
-            pace=PaceState(standing.at, 0, level),
+            spent_before=before,
+            pace=state,
             is_spent=spent >= whole.allowance_micros,
         )
 

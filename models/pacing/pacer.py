@@ -67,6 +67,29 @@ class Pacer(msgspec.Struct, frozen=True):
     lowest: float = LOWEST_LEVEL
     highest: float = HIGHEST_LEVEL
 
+    def begin(
+        self, level: float, plan: SpendPlan, budget_micros: int, at_s: float, spent_micros: int
+    ) -> PaceState:
+        """Return the state of who begins to follow a plan, which may have begun before.
+
+        What is behind or ahead at that moment moves the level only as long as it lasts.
+
+        Args:
+            level: To begin with.
+            plan: Of the budget.
+            budget_micros: All that the plan spends.
+            at_s: Now, Unix seconds.
+            spent_micros: Of the budget, until now.
+        """
+        behind = 0.0
+        if budget_micros > 0 and at_s < plan.ends_s:
+            unit = budget_micros * _pace_of(plan, at_s, self._horizon_s_of(plan))
+            behind = (budget_micros * plan.share(at_s) - spent_micros) / unit
+        return PaceState(at_s, spent_micros, level, behind)
+
+    def _horizon_s_of(self, plan: SpendPlan) -> float:
+        return min(self.horizon_s, self.horizon_share * (plan.ends_s - plan.starts_s))
+
     def step(
         self, state: PaceState, plan: SpendPlan, budget_micros: int, at_s: float, spent_micros: int
     ) -> PaceState:
@@ -83,7 +106,7 @@ class Pacer(msgspec.Struct, frozen=True):
         elapsed_s = at_s - state.at_s
         if elapsed_s <= 0.0 or budget_micros <= 0 or at_s >= plan.ends_s:
             return state
-        horizon_s = min(self.horizon_s, self.horizon_share * (plan.ends_s - plan.starts_s))
+        horizon_s = self._horizon_s_of(plan)
         share = plan.share(at_s)
         unit = budget_micros * _pace_of(plan, at_s, horizon_s)
         planned = budget_micros * plan.between(state.at_s, at_s) / unit
