@@ -29,6 +29,12 @@ down_revision = "0001"
 #: Version 1 did not say whose money it was; the next start of the ledger does.
 _SOMEBODY = "unknown"
 _OLD = ("campaigns", "leases", "settlements")
+#: What SQLite keeps as text or number and the new tables want as what it is.
+_TYPES: Final[dict[str, dict[str, Any]]] = {
+    "campaigns": {"active": sa.Boolean},
+    "leases": {"granted_at": sa.DateTime, "is_open": sa.Boolean},
+    "settlements": {"settled_at": sa.DateTime},
+}
 
 Row = sa.RowMapping
 
@@ -182,12 +188,8 @@ class History:
         if campaign_id is not None:
             text += " WHERE campaign_id = :campaign"
             values["campaign"] = campaign_id
-        times = sa.text(f"{text} ORDER BY {order}")
-        if table != "campaigns":
-            stamp = {"leases": "granted_at", "settlements": "settled_at"}[table]
-            typed = times.columns(sa.column(stamp, sa.DateTime))
-            return iter(self._connection.execute(typed, values).mappings().all())
-        return iter(self._connection.execute(times, values).mappings().all())
+        typed = sa.text(f"{text} ORDER BY {order}").columns(**_TYPES[table])
+        return iter(self._connection.execute(typed, values).mappings().all())
 
     def _known(self) -> frozenset[str]:
         return frozenset(self._connection.scalars(sa.select(schema.campaigns.c.campaign_id)))
