@@ -14,9 +14,9 @@ them (the wallet's journal, the pace) is made here and handed to each that comes
 
 from __future__ import annotations
 
-from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from zoneinfo import ZoneInfo
 
 from actors.bid_optimizer import BidOptimizer
 from actors.budget.journal import Journal as WalletJournal
@@ -141,7 +141,7 @@ class _Bidder:
         self._name = f"bidder-{index}"
         self._counting = Counting(CapTable(campaigns), user_salt(world.secret), world.unix_clock)
         self._wallet_journal = WalletJournal()
-        self._pacing = Pacing(campaigns, settings.pacing, UTC)
+        self._pacing = Pacing(campaigns, settings.pacing, ZoneInfo(settings.money.timezone))
         self._meter = Meter(world.metrics, world.monotonic)
         self._rates = watched_rates(settings, world.monotonic, self._name)
         self._seed = (settings.node.seed or int(world.unix_clock())) * MAX_BIDDERS + index
