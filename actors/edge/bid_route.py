@@ -81,21 +81,45 @@ class BidRoute:
         self._age = age
         self._clock = options.clock
         self._limiter = Limiter(options.clock, options.max_waiting)
+        self._coming = 0  # let in, and not begun: a loop reads all its connections first
 
     @property
     def limit(self) -> int:
         """How many requests may wait for bidders, as things are."""
         return int(self._limiter.limit) if self._options.sheds else self._options.max_waiting
 
+    def turns_away(self, scope: Scope) -> HttpReply | None:
+        """Return the answer to a request for which there is no room, None for any other.
+
+        Args:
+            scope: The request's head; what is wrong with it is for `__call__` to say.
+        """
+        exchange = scope["path"][len(BID_PATH) + 1 :]
+        if not self._is_full() or self._refused(scope, exchange, wishes_of(scope["headers"])):
+            self._coming += 1
+            return None
+        arrived_s = self._age.arrived_s()
+        reply = no_bid(_TOO_MUCH)
+        self._count(reply, arrived_s)
+        return reply
+
+    def _is_full(self) -> bool:
+        in_hand = self._gateways.waiting + self._coming
+        return self._options.sheds and not self._limiter.has_room(in_hand)
+
+    def _count(self, reply: HttpReply, arrived_s: float) -> None:
+        self._numbers.answered("bid", reply.status, self._clock() - arrived_s)
+        if reply.nbr is not None:
+            self._numbers.no_bid(reply.nbr)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        self._coming = max(0, self._coming - 1)
         arrived_s = self._age.arrived_s() if self._options.sheds else self._clock()
         reply = await self._reply(scope, receive, arrived_s)
         if reply is None:
             return
-        self._numbers.answered("bid", reply.status, self._clock() - arrived_s)
-        if reply.nbr is not None:
-            self._numbers.no_bid(reply.nbr)
+        self._count(reply, arrived_s)
         start = {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
         await send(start)
         await send({"type": "http.response.body", "body": reply.body})
@@ -110,7 +134,7 @@ class BidRoute:
         body = await self._body(receive)
         if not isinstance(body, bytes):
             return body
-        if self._options.sheds and not self._limiter.has_room(self._gateways.waiting):
+        if self._is_full():
             return no_bid(_TOO_MUCH)
         if wishes.encoding:
             body = inflate(body, self._options.max_body_bytes) or b""

@@ -49,6 +49,7 @@ class Numbers:
             registry=registry,
         )
         self._known: dict[tuple[str, int], Counter] = {}
+        self._known_nbrs: dict[int, Counter] = {}
         self._known_seconds: dict[str, Histogram] = {}
         for kind, bidders in (("gateway", gateways), ("events", desks)):
             self._watch(kind, bidders)
@@ -102,7 +103,10 @@ class Numbers:
 
     def no_bid(self, nbr: int) -> None:
         """Count an answer without a bid."""
-        self._no_bids.labels(str(nbr)).inc()
+        counter = self._known_nbrs.get(nbr)
+        if counter is None:
+            counter = self._known_nbrs[nbr] = self._no_bids.labels(str(nbr))
+        counter.inc()
 
     def text(self) -> bytes:
         """Return everything as Prometheus reads it."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from actors.edge.bid_route import BidRoute
     from actors.edge.bidders import Bidders
     from actors.edge.landings import Landings
+    from actors.edge.wire import HttpReply
 
 EVENT_WAIT_S: Final = 2.5
 """How long a notice waits for a bidder's confirmation; a little longer than bidders themselves."""
@@ -119,10 +120,17 @@ class EdgeApp:
         self._others = others
         self._below = f"{BID_PATH}/"
 
+    def turns_away(self, scope: Scope) -> HttpReply | None:
+        """See `actors.edge.protocol.Doorkeeper`."""
+        return self._bid.turns_away(scope) if self._is_bid(scope) else None
+
+    def _is_bid(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        return scope["type"] == "http" and (path == BID_PATH or path.startswith(self._below))
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on by its path."""
-        path = scope["path"]
-        if scope["type"] == "http" and (path == BID_PATH or path.startswith(self._below)):
+        if self._is_bid(scope):
             await self._bid(scope, receive, send)
         else:
             await self._others(scope, receive, send)

@@ -20,6 +20,7 @@ from actors.edge.age import LoopAge
 from actors.edge.bid_route import BidRoute, Door
 from actors.edge.bidders import Bidders
 from actors.edge.numbers import Numbers
+from actors.edge.protocol import EdgeProtocol
 from actors.edge.routes import EdgeApp, OtherRoutes
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _door(options: EdgeOptions) -> Door:
 def _config(app: EdgeApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=EdgeProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

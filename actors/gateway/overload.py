@@ -53,10 +53,10 @@ class Limiter:
     """
 
     __slots__ = (
+        "_allowed_s",
         "_answers",
         "_clock",
         "_demand",
-        "_allowed_s",
         "_judged_s",
         "_most",
         "_pace",

@@ -171,6 +171,17 @@ def test_what_is_too_much_is_answered_at_once_without_closing_the_connection() -
     in_world(story, max_waiting=1)
 
 
+def test_of_a_burst_read_before_any_of_it_is_begun_no_more_comes_in_than_there_is_room() -> None:
+    async def story(world: World) -> None:
+        scope = {"type": "http", "method": "POST", "path": PATH, "headers": []}
+        replies = [world.app.turns_away(scope) for _ in range(4)]
+        assert [reply and reply.nbr for reply in replies] == [None, None, 503, 503]
+        assert world.app.turns_away({**scope, "method": "GET"}) is None, "that is for the route"
+        assert world.app.turns_away({**scope, "path": "/healthz"}) is None
+
+    in_world(story, max_waiting=2)
+
+
 def test_without_shedding_the_same_request_waits_for_a_bidder() -> None:
     async def story(world: World) -> None:
         bidder = world.bidder("g1", says(BID))

@@ -241,6 +241,64 @@ def test_a_certificate_that_spoils_harms_no_edge_that_starts_again(
     running.close()
 
 
+class Line:
+    """One kept connection, byte by byte."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), LIMIT_S)
+        self._taken = b""
+
+    def say(self, *parts: bytes) -> None:
+        self._socket.sendall(b"".join(parts))
+
+    def hear(self) -> tuple[bytes, str]:
+        """The status and the no-bid reason of the next answer, which has no body."""
+        while b"\r\n\r\n" not in self._taken:
+            piece = self._socket.recv(4096)
+            assert piece, "the connection was closed"
+            self._taken += piece
+        head, _, self._taken = self._taken.partition(b"\r\n\r\n")
+        fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+        return head.split(b" ")[1], fields.get(b"x-openrtb-nbr", b"").decode()
+
+    def is_closed(self) -> bool:
+        return not self._socket.recv(1)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_what_is_refused_unread_leaves_its_connection_as_any_answer_does() -> None:
+    silent = Bidder(says_nothing)
+    running = Running(silent, max_waiting=1).ready()
+    body = json.dumps({**REQUEST, "tmax": 1_000}).encode()
+    head = b"POST /openrtb2/bid HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n" % len(body)
+    first, line = Line(running.port), Line(running.port)
+    first.say(head, b"\r\n", body)
+    running.wait(lambda: silent.asked == [body], "in hand")
+    refused = (b"204", "503")
+    line.say(head, b"\r\n", body)
+    assert line.hear() == refused
+    line.say(head, b"\r\n", body[:9])
+    assert line.hear() == refused, "before the body has come"
+    line.say(body[9:], head, b"\r\n", body, head, b"\r\n", body)
+    assert [line.hear(), line.hear()] == [refused, refused]
+    line.say(b"POST /openrtb2/bid/NO! HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+    assert line.hear() == (b"404", "")
+    line.say(head, b"connection: close\r\n\r\n", body)
+    assert line.hear() == refused
+    assert line.is_closed()
+    numbers = running.call("GET", "/metrics")[2]
+    assert b'edge_no_bids_total{nbr="503"} 5.0' in numbers
+    assert first.hear() == (b"204", "15")
+    first.say(head.replace(b"x", b"y"), b"\r\n", body)
+    running.wait(lambda: len(silent.asked) == 2, "in hand again")
+    for each in (first, line):
+        each.close()
+    running.close()
+    silent.close()
+
+
 def test_a_gateway_that_says_nothing_costs_no_more_than_the_requests_own_time() -> None:
     silent = Bidder(says_nothing)
     running = Running(silent).ready()
