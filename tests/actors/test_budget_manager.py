@@ -8,13 +8,15 @@ import msgspec
 import pytest
 
 from actors.budget.journal import MOST_CALLS, Journal
-from actors.budget.manager import BudgetManager
+from actors.budget.liveness import Liveness, LivenessTerms
+from actors.budget.manager import BudgetManager, Kept
 from actors.budget.pacing import Pacing
 from actors.budget.wallet import WalletTerms
 from actors.messages import (
     Forward,
     Fund,
     Funded,
+    Heard,
     LinkDown,
     Released,
     Reserve,
@@ -25,6 +27,7 @@ from config.campaigns import load_campaigns
 from config.trade import PacingSettings
 from supervision import Cell, LightActor, VirtualClock
 from tests.money.worlds import Ledger, MemoryStore
+from transport.messages import Click, Conversion
 from transport.money import (
     BudgetExhausted,
     CampaignStanding,
@@ -77,11 +80,13 @@ class World:
         self.link_ref = self.cell.spawn(lambda: self.link, name="link")
         self.cell.registry.bind("link-ledger", self.link_ref)
         self.journal = Journal()
+        self.liveness = Liveness(LivenessTerms(60.0, 5, 100))
         self.manager = self.start()
 
-    def start(self, **options: Any) -> Ref:
+    def start(self, *, pacing: Pacing | None = None, **options: Any) -> Ref:
+        kept = Kept(self.journal, pacing or Pacing.of_nothing(), self.liveness)
         self.manager = self.cell.spawn(
-            lambda: BudgetManager(TERMS, "bidder-1", journal=self.journal, **options),
+            lambda: BudgetManager(TERMS, "bidder-1", kept=kept, **options),
             name="budget-manager",
         )
         self.cell.run(max_s=0.0)
@@ -339,6 +344,37 @@ def test_an_answer_tells_the_pace_that_the_ledgers_word_makes(world: World) -> N
     assert pace() < 0.45
     (last,) = [each.message for each in world.link.forwarded][-1:]
     assert isinstance(last, LeaseRequest)
+
+
+@pytest.mark.parametrize(
+    ("news", "counts"),
+    [
+        (Conversion("key", campaign_id="autumn"), True),
+        (Heard(Conversion("key", campaign_id="autumn")), True),
+        (Conversion("key", campaign_id="autumn", test=True), False),
+        (Heard(Click("key", campaign_id="autumn")), False),
+    ],
+)
+def test_conversions_give_a_goal_its_pace_back_wherever_they_are_heard(
+    world: World, news: object, *, counts: bool
+) -> None:
+    autumn = msgspec.structs.replace(
+        load_campaigns()[0], id="autumn", goal_cpa_micros=1_000, value_per_conversion_micros=4_000
+    )
+    pacing = Pacing((autumn,), PacingSettings(), UTC)
+    world.start(pacing=pacing)
+
+    def spend(micros: int) -> float:
+        world.tell(CampaignStanding("autumn", 10**9, micros, 0, 0, "1970-01-02", 0, None, micros))
+        world.cell.run(max_s=0.01)
+        return pacing.multiplier("autumn")
+
+    assert spend(0) == 0.25
+    poor = spend(20_000)
+    assert poor < 0.1
+    for _ in range(20):
+        world.cell.topics.publish(world.cell.outside, news)
+    assert (spend(20_001) > 1.5 * poor) == counts
 
 
 def test_a_request_for_a_lease_tells_what_multipliers_its_bidder_has_come_to(
