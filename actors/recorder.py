@@ -159,6 +159,7 @@ def schema_of(table: str) -> pa.Schema:
             ("steps", pa.list_(step)),
             ("versions", pa.map_(text, text)),
             ("quantity", number),
+            ("pace", number),
             ("test", pa.bool_()),
             ("version", pa.int32()),
         ]

@@ -163,7 +163,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     Money in micros of USD per impression; ``ts`` Unix seconds; ``propensity`` the probability with
     which the creative was chosen; ``vector`` the interest vector used. ``deal_id`` is the deal that
     the look was about, "" for the open auction; ``quantity`` how many impressions one play is; of a
-    ``test`` nothing is billed.
+    ``test`` nothing is billed; ``pace`` is what the expected value was multiplied with for the bid.
     """
 
     request_id: str
@@ -194,6 +194,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     currency: str = "USD"
     quantity: float = 1.0
     test: bool = False
+    pace: float = 1.0
 
 
 # --- codecs ------------------------------------------------------------------------------------

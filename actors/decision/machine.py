@@ -163,6 +163,14 @@ class Decision:
         self.expected_value_micros = 0.0
         self.lease_id = ""
 
+    @property
+    def pace(self) -> float:
+        """What the worth of the impression is multiplied with, so that spend follows its plan."""
+        if self.candidate is None:
+            return 1.0
+        budget = self.budgets.get(self.candidate.campaign.id)
+        return 1.0 if budget is None else budget.pace
+
     # --- what may happen -----------------------------------------------------------------------
 
     def begin(self, now_s: float) -> None:

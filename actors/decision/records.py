@@ -76,4 +76,5 @@ def record_of(decision: Decision, bidder: str, unix_s: float, salt: bytes) -> De
         currency=opportunity.currency,
         quantity=opportunity.quantity,
         test=opportunity.test,
+        pace=decision.pace,
     )

@@ -12,6 +12,7 @@ from actors.decision import reasons
 from actors.decision.eligible import eligible_of
 from actors.decision.fallbacks import Fallbacks
 from actors.decision.machine import NEVER, Decision
+from actors.decision.records import record_of
 from actors.decision.steps import CLEAR, COUNT, FUND, NAMES, PRICE, PROFILE, RESERVE, SELECT, VET
 from actors.messages import (
     Clear,
@@ -297,6 +298,8 @@ def test_the_fallbacks_are_default_profile_best_creative_and_default_bid_at_its_
     assert made.bid_micros == 750  # of 1,500, at half its pace
     run(made)
     assert made.bid is not None
+    assert record_of(made, "bidder-1", 0.0, b"salt").pace == 0.5
+    assert record_of(decision(), "bidder-1", 0.0, b"salt").pace == 1.0
 
 
 def test_a_default_profile_for_want_of_inference_counts_as_a_fallback_in_the_log() -> None:
