@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from actors.bid_optimizer import BidOptimizer
-from actors.budget.journal import Journal as WalletJournal
-from actors.budget.manager import BudgetManager
+from actors.budget.liveness import Liveness, LivenessTerms
+from actors.budget.manager import BudgetManager, Kept
 from actors.budget.pacing import Pacing
 from actors.budget.wallet import WalletTerms
 from actors.creative_selector import CreativeSelector
@@ -140,8 +140,8 @@ class _Bidder:
         self._campaigns = campaigns
         self._name = f"bidder-{index}"
         self._counting = Counting(CapTable(campaigns), user_salt(world.secret), world.unix_clock)
-        self._wallet_journal = WalletJournal()
-        self._pacing = Pacing(campaigns, settings.pacing, ZoneInfo(settings.money.timezone))
+        pacing = Pacing(campaigns, settings.pacing, ZoneInfo(settings.money.timezone))
+        self._kept = Kept(pacing=pacing, liveness=_liveness(settings))
         self._meter = Meter(world.metrics, world.monotonic)
         self._rates = watched_rates(settings, world.monotonic, self._name)
         self._seed = (settings.node.seed or int(world.unix_clock())) * MAX_BIDDERS + index
@@ -248,8 +248,8 @@ class _Bidder:
             ),
             self._name,
             tuple(campaign.id for campaign in active),
-            journal=self._wallet_journal,
-            pacing=self._pacing,
+            kept=self._kept,
+            tell_silent=self._meter.silent,
         )
 
     def _load_selector(self) -> ThompsonSelector:
@@ -379,6 +379,13 @@ class _Bidder:
             max_bytes=recorder.segment_bytes,
             max_age_s=recorder.segment_s,
         )
+
+
+def _liveness(settings: Settings) -> Liveness:
+    """Return what one bidder knows of silence: its share of what a node may spend meanwhile."""
+    money = settings.money
+    slow_micros_per_s = max(1, money.slow_micros_per_s // settings.node.bidders)
+    return Liveness(LivenessTerms(money.silence_s, money.silence_bids, slow_micros_per_s))
 
 
 def _best(selector: ThompsonSelector, candidates: Sequence[Candidate]) -> tuple[int, float]:

@@ -67,11 +67,12 @@ class Profiled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Fund(msgspec.Struct, frozen=True, gc=False):
-    """Ask the budget manager what each of these campaigns may spend now."""
+    """Ask the budget manager what each of these campaigns may spend now, at this exchange."""
 
     campaign_ids: tuple[str, ...]
     deadline_s: float
     attempt: int = 1
+    exchange: str = ""
 
 
 class BudgetView(msgspec.Struct, frozen=True, gc=False):
@@ -81,10 +82,14 @@ class BudgetView(msgspec.Struct, frozen=True, gc=False):
 
 
 class Funded(msgspec.Struct, frozen=True, gc=False):
-    """Spendable micros per campaign; a campaign that may not spend now is left out or zero."""
+    """Spendable micros per campaign; a campaign that may not spend now is left out or zero.
+
+    ``reason`` is a code where none may for a reason other than its budget.
+    """
 
     spendable: Mapping[str, int]
     budgets: Mapping[str, BudgetView] = {}
+    reason: str = ""
 
 
 class Select(msgspec.Struct, frozen=True, gc=False):
@@ -154,6 +159,7 @@ class Reserve(msgspec.Struct, frozen=True, gc=False):
     amount_micros: int
     deadline_s: float
     attempt: int = 1
+    exchange: str = ""
 
 
 class Reserved(msgspec.Struct, frozen=True, gc=False):

@@ -109,6 +109,10 @@ class Meter:
         """Note how many messages wait for an agent now."""
         self._metrics.gauge(f"agent.{role}.queue", waiting)
 
+    def silent(self, sources: int) -> None:
+        """Note how many exchanges, the ledger included, are not heard of now."""
+        self._metrics.gauge("money.silent", sources)
+
     def flush(self) -> None:
         """Hand everything to the metrics facade and begin again at zero."""
         self._remember()

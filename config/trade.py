@@ -40,6 +40,12 @@ class MoneySettings(Section):
     """Where a campaign's day begins at midnight, as the IANA names it."""
     group_commit_ms: Annotated[int, Field(ge=0)] = 2
     """How long the ledger may wait to commit several frames together."""
+    silence_s: Seconds = 120.0
+    """Without news of wins or losses for so long, although it bids, a bidder slows down."""
+    silence_bids: Annotated[int, Field(ge=0)] = 500
+    """Bids that must be without news for that; 0 means never to slow down."""
+    slow_micros_per_s: Positive = 100_000
+    """What a slow node's bids to an exchange may reserve in a second."""
     price_cap_micros: Positive = 50_000
     """No bid is above this (50,000 is a CPM of $50)."""
     unvetted_cap_micros: Positive = 2_000

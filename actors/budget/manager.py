@@ -13,6 +13,7 @@ leases are asked for at once.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -20,7 +21,9 @@ from thespian.actors import WakeupMessage
 
 from actors.budget.errors import JournalError
 from actors.budget.journal import Journal
+from actors.budget.liveness import LEDGER, Liveness
 from actors.budget.pacing import Pacing
+from actors.decision.reasons import LEDGER_AWAY, SLOW_MODE
 from actors.messages import (
     BudgetView,
     Forward,
@@ -35,7 +38,7 @@ from actors.messages import (
 )
 from supervision.actor import LightActor
 from supervision.messages import Down, Report
-from transport.messages import Conversion
+from transport.messages import Conversion, Win
 from transport.money import (
     BudgetExhausted,
     CampaignStanding,
@@ -53,6 +56,7 @@ from transport.money import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from actors.budget.liveness import Change
     from actors.budget.wallet import Wallet, WalletTerms
     from actors.metering import Account
     from supervision.ref import Ref
@@ -72,6 +76,21 @@ _LOOK: Final = "look"
 _NEWS: Final = object()
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the cell keeps for one budget manager after another.
+
+    Attributes:
+        journal: What happened to the wallet.
+        pacing: How fast campaigns may spend.
+        liveness: Who is heard of.
+    """
+
+    journal: Journal = field(default_factory=Journal)
+    pacing: Pacing = field(default_factory=Pacing.of_nothing)
+    liveness: Liveness = field(default_factory=Liveness)
+
+
 class _Waiting(NamedTuple):
     """A question that waits for a lease."""
 
@@ -86,10 +105,9 @@ class BudgetManager(LightActor):
         terms: How to manage leases.
         bidder: Name of the bidder that it works for.
         campaign_ids: Campaigns to lease from at the start, before anyone asks.
-        journal: What happened to the wallet; it outlives the manager. None: a restart forgets.
-        pacing: What it knows of how fast campaigns may spend; it outlives the manager. None: they
-            are not paced.
+        kept: What outlives it; None: it knows nothing, and a restart forgets all.
         account: What others know of it.
+        tell_silent: Called with how many sources of news are silent, when that changes.
     """
 
     def __init__(
@@ -98,17 +116,18 @@ class BudgetManager(LightActor):
         bidder: str,
         campaign_ids: Iterable[str] = (),
         *,
-        journal: Journal | None = None,
-        pacing: Pacing | None = None,
+        kept: Kept | None = None,
         account: Account = dict,
+        tell_silent: Callable[[int], object] = abs,
     ) -> None:
         super().__init__()
         self._account = account
         self._terms = terms
         self._bidder = bidder
         self._campaign_ids = tuple(campaign_ids)
-        self._journal = Journal() if journal is None else journal
-        self._pacing = pacing or Pacing.of_nothing()
+        kept = kept or Kept()
+        self._journal, self._pacing, self._liveness = kept.journal, kept.pacing, kept.liveness
+        self._tell_silent = tell_silent
         # How campaigns stand, as told before; see ``_views_of``.
         self._views: dict[str, BudgetView] = {}
         self._waiting: list[_Waiting] = []
@@ -123,6 +142,7 @@ class BudgetManager(LightActor):
         self.subscribe(Released)
         self.subscribe(CampaignStanding)
         self.subscribe(Conversion)
+        self.subscribe(Win)
         self.subscribe(Heard)
         self._wallet.spendable(self._campaign_ids, self.cell.clock())
         self._carry()
@@ -158,6 +178,7 @@ class BudgetManager(LightActor):
             "expired": self._wallet.expired,
             "journal": len(self._journal),
             "held_micros": held,
+            "silent": self._liveness.silent(),
             "pace": self._pacing.describe(),
             **self._account(),
         }
@@ -169,12 +190,8 @@ class BudgetManager(LightActor):
                 self._reserve(message, sender)
             case Fund():
                 self._fund(message, sender)
-            case (
-                Settled(key=key, price_micros=micros) | SettledNotice(key=key, booked_micros=micros)
-            ):
-                self._wallet.settled(key, micros)
-            case Released(key=key) | ReleasedNotice(key=key):
-                self._wallet.released(key)
+            case Settled() | SettledNotice() | Released() | ReleasedNotice() | Win():
+                self._hear_of_bid(message)
             case WakeupMessage(payload="tick"):
                 self._tick()
             case WakeupMessage(payload="look"):
@@ -183,6 +200,18 @@ class BudgetManager(LightActor):
                 self._answer_funded()
             case _:
                 self._hear_ledger(message)
+
+    def _hear_of_bid(self, news: Settled | SettledNotice | Released | ReleasedNotice | Win) -> None:
+        self._liveness.heard(news.key)
+        match news:
+            case Settled(key=key, price_micros=micros):
+                self._wallet.settled(key, micros)
+            case SettledNotice(key=key, booked_micros=micros):
+                self._wallet.settled(key, micros)
+            case Released(key=key) | ReleasedNotice(key=key):
+                self._wallet.released(key)
+            case Win():
+                pass  # what it costs is booked by its bill
 
     def _hear_ledger(self, message: Any) -> None:
         match message:
@@ -210,19 +239,28 @@ class BudgetManager(LightActor):
         self._carry()
 
     def _reserve(self, question: Reserve, asker: Ref) -> None:
-        done = self._wallet.reserve(
-            question.key, question.campaign_id, question.amount_micros, self.cell.clock()
-        )
+        now_s, micros = self.cell.clock(), question.amount_micros
+        if not self._liveness.may_spend(question.exchange, now_s):
+            self._counts["refused"] += 1
+            self.send(asker, Reserved(question.key, ok=False, reason=SLOW_MODE))
+            return
+        done = self._wallet.reserve(question.key, question.campaign_id, micros, now_s)
+        if done.ok:
+            self._liveness.reserved(question.key, question.exchange, micros, now_s)
         self._counts["reserved" if done.ok else "refused"] += 1
         self.send(asker, Reserved(question.key, done.ok, done.lease_id, done.reason))
         self._carry()
 
     def _fund(self, question: Fund, asker: Ref) -> None:
         now_s = self.cell.clock()
+        if not self._liveness.may_spend(question.exchange, now_s):
+            self._counts["unfunded"] += 1
+            self.send(asker, Funded({}, reason=SLOW_MODE))
+            return
         spendable = self._wallet.spendable(question.campaign_ids, now_s)
         is_linked = self._carry()
         if spendable or not (is_linked and self._may_wait(question, now_s)):
-            self._answer(asker, spendable)
+            self._answer(asker, question, spendable)
             return
         if not self._is_looking:
             self._is_looking = True
@@ -269,13 +307,19 @@ class BudgetManager(LightActor):
         for each in waiting:
             if is_over(each.question):
                 spendable = self._wallet.spendable(each.question.campaign_ids, now_s)
-                self._answer(each.asker, spendable)
+                self._answer(each.asker, each.question, spendable)
             else:
                 self._waiting.append(each)
 
-    def _answer(self, asker: Ref, spendable: Mapping[str, int]) -> None:
+    def _answer(self, asker: Ref, question: Fund, spendable: Mapping[str, int]) -> None:
         self._counts["funded" if spendable else "unfunded"] += 1
-        self.send(asker, Funded(spendable, self._views_of(spendable)))
+        reason = "" if spendable else self._why_unfunded(question)
+        self.send(asker, Funded(spendable, self._views_of(spendable), reason))
+
+    def _why_unfunded(self, question: Fund) -> str:
+        """Return why there is no money, if it is not for want of budget."""
+        is_unheard = self._wallet.is_unheard(question.campaign_ids, self.cell.clock())
+        return LEDGER_AWAY if is_unheard else ""
 
     def _views_of(self, campaign_ids: Mapping[str, int]) -> dict[str, BudgetView]:
         """Return how campaigns stand, worked out anew after news of them."""
@@ -290,10 +334,19 @@ class BudgetManager(LightActor):
 
     def _tick(self) -> None:
         self._wallet.tick(self.cell.clock())
+        self._listen()
         if self._journal.is_long:
             self._journal.compact(self._wallet)
         self._carry()
         self.wake_after(TICK_S, _TICK)
+
+    def _listen(self) -> None:
+        """Tell who has fallen silent, and who is heard again."""
+        changes = self._liveness.look(self.cell.clock())
+        for change in changes:
+            self.cell.reporter(_report_of(change, self.myAddress.path))
+        if changes:
+            self._tell_silent(len(self._liveness.silent()))
 
     def _carry(self) -> bool:
         """Send what the wallet wants to send; false if there is no link just now.
@@ -319,9 +372,21 @@ class BudgetManager(LightActor):
     def _hear_of_pace(self, message: CampaignStanding | Conversion | Heard) -> None:
         """Take note of what was spent, and of what that has brought."""
         if isinstance(message, CampaignStanding):
+            self._liveness.heard_ledger()
             self._pacing.hear(message)
             self._views.pop(message.campaign_id, None)
             return
         event = message.event if isinstance(message, Heard) else message
+        self._liveness.heard(event.key)
         if isinstance(event, Conversion) and event.campaign_id and not event.test:
             self._pacing.converted(event.campaign_id, event.value_micros)
+
+
+def _report_of(change: Change, path: str) -> Report:
+    who = f"exchange {change.source or 'without a name'}"
+    if change.source == LEDGER:
+        who = "the ledger"
+    if change.silent_s is None:
+        return Report(path, "slow_off", f"{who} is heard again", level="info")
+    why = f"{who} has told nothing of {change.bids} bids for {change.silent_s:.0f} s"
+    return Report(path, "slow_on", f"{why}: see that notices reach us")

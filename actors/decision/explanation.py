@@ -108,7 +108,7 @@ def _word(decision: Decision, campaign_id: str) -> str:
     opportunity = decision.opportunity
     least_micros = cost_micros(opportunity.floor_micros or 1, opportunity)
     if decision.spendable.get(campaign_id, 0) < least_micros:
-        return reasons.NO_BUDGET
+        return decision.reason if decision.reason in reasons.NO_MONEY else reasons.NO_BUDGET
     if all(each.campaign.id != campaign_id for each in decision.affordable):
         return reasons.BELOW_FLOOR
     return decision.reason if chosen is None else NOT_SELECTED

@@ -14,11 +14,13 @@ from transport.openrtb import (
     NBR_INCOMPLETE_CHAIN,
     NBR_INSUFFICIENT_TIME,
     NBR_INVALID_REQUEST,
+    NBR_LEDGER_AWAY,
     NBR_NO_BUDGET,
     NBR_NO_CAMPAIGN,
     NBR_NON_HUMAN,
     NBR_OVERLOADED,
     NBR_PROXY_IP,
+    NBR_SLOW_MODE,
     NBR_TECHNICAL,
     NBR_UNKNOWN,
     NBR_USER_CAPPED,
@@ -34,6 +36,8 @@ DECIDER_DIED = "decider_died"
 NO_CANDIDATE = "no_candidate"
 INVALID_TRAFFIC = "invalid_traffic"
 NO_BUDGET = "no_budget"
+LEDGER_AWAY = "ledger_away"
+SLOW_MODE = "slow_mode"
 BUDGET_UNAVAILABLE = "budget_unavailable"
 BELOW_FLOOR = "below_floor"
 NOT_WORTH_FLOOR = "not_worth_floor"
@@ -43,6 +47,9 @@ OVERSIGHT_UNAVAILABLE = "oversight_unavailable"
 NOT_RESERVED = "not_reserved"
 LOG_UNAVAILABLE = "log_unavailable"
 NO_FALLBACK = "no_fallback"
+
+NO_MONEY = frozenset({NO_BUDGET, LEDGER_AWAY, SLOW_MODE})
+"""Why no campaign may spend."""
 
 _NBR = {
     MALFORMED: NBR_INVALID_REQUEST,
@@ -54,6 +61,8 @@ _NBR = {
     NO_CANDIDATE: NBR_NO_CAMPAIGN,
     INVALID_TRAFFIC: NBR_NON_HUMAN,
     NO_BUDGET: NBR_NO_BUDGET,
+    LEDGER_AWAY: NBR_LEDGER_AWAY,
+    SLOW_MODE: NBR_SLOW_MODE,
     BUDGET_UNAVAILABLE: NBR_TECHNICAL,
     BELOW_FLOOR: NBR_BELOW_FLOOR,
     NOT_WORTH_FLOOR: NBR_BELOW_FLOOR,
@@ -88,6 +97,8 @@ _TELLING = (
     NO_AGREED_PRICE,
     INVALID_TRAFFIC,
     NO_BUDGET,
+    LEDGER_AWAY,
+    SLOW_MODE,
     NOT_WORTH_FLOOR,
     BELOW_FLOOR,
     VETOED,

@@ -110,7 +110,7 @@ def _take_funded(decision: Decision, answer: Funded, now_s: float) -> None:
         [each for each in eligible.ads if each.campaign.id not in poor] if poor else eligible.ads
     )
     if not decision.affordable:
-        decision.no_bid(reasons.NO_BUDGET)
+        decision.no_bid(answer.reason or reasons.NO_BUDGET)
         return
     if _floors_differ(opportunity):
         placed = [eligible.placed(each, opportunity.slots) for each in decision.affordable]
@@ -248,7 +248,8 @@ def _profile(decision: Decision, due_s: float, attempt: int) -> Profile:
 
 
 def _fund(decision: Decision, due_s: float, attempt: int) -> Fund:
-    return Fund(decision.eligible.campaign_ids, due_s, attempt)
+    exchange = decision.opportunity.exchange
+    return Fund(decision.eligible.campaign_ids, due_s, attempt, exchange)
 
 
 def _select(decision: Decision, due_s: float, attempt: int) -> Select:
@@ -289,7 +290,8 @@ def _reserve(decision: Decision, due_s: float, attempt: int) -> Reserve:
     assert decision.candidate is not None
     campaign_id = decision.candidate.campaign.id
     amount_micros = cost_micros(decision.bid_micros, decision.opportunity)
-    return Reserve(decision.key, campaign_id, amount_micros, due_s, attempt)
+    exchange = decision.opportunity.exchange
+    return Reserve(decision.key, campaign_id, amount_micros, due_s, attempt, exchange)
 
 
 QUESTION: Final[tuple[Callable[[Decision, float, int], Question], ...]] = (

@@ -17,7 +17,7 @@ EVENT_KINDS = frozenset(
     {
         "started", "stopped", "crashed", "start_failed", "restarted", "gave_up", "shutdown_error",
         "suspended", "resumed", "killed", "fallback_on", "fallback_off", "fault_on", "fault_off",
-        "rebuilt",
+        "rebuilt", "slow_on", "slow_off", "wallet_lost",
     }
 )  # fmt: skip
 """All kinds of events; a report of another kind stands in the log only."""

@@ -13,6 +13,7 @@ from actors.budget.manager import BudgetManager, Kept
 from actors.budget.pacing import Pacing
 from actors.budget.wallet import WalletTerms
 from actors.messages import (
+    BudgetView,
     Forward,
     Fund,
     Funded,
@@ -27,7 +28,7 @@ from config.campaigns import load_campaigns
 from config.trade import PacingSettings
 from supervision import Cell, LightActor, VirtualClock
 from tests.money.worlds import Ledger, MemoryStore
-from transport.messages import Click, Conversion
+from transport.messages import Click, Conversion, Loss, Win
 from transport.money import (
     BudgetExhausted,
     CampaignStanding,
@@ -203,6 +204,94 @@ def test_without_a_ledger_bidding_stops_when_the_leases_end(world: World) -> Non
     world.cell.run(max_s=2.0)
     assert not world.reserve("too late", 10).ok
     assert world.fund("autumn") == {}
+
+
+def test_bidders_are_told_that_it_is_the_ledger_that_is_away(world: World) -> None:
+    world.fund("autumn")
+    world.link.delay_s = 1e9
+    world.cell.run(max_s=4.9)
+    world.tell(Fund(("autumn",), world.clock() + 0.03))
+    assert world.answers() == [Funded({"autumn": 400}, {"autumn": BudgetView()})]
+    world.cell.run(max_s=0.2)
+    world.tell(Fund(("autumn", "winter"), world.clock() + 0.03))
+    world.cell.run(max_s=0.03)
+    assert world.answers() == [Funded({}, reason="ledger_away")]
+
+
+def test_want_of_budget_is_not_the_ledgers_being_away(world: World) -> None:
+    world.ledger.handle([LeaseRequest("other", "bidder-2", "winter", 300)], world.clock())
+    world.tell(Fund(("winter",), world.clock() + 0.03))
+    world.cell.run(max_s=0.03)
+    assert world.answers() == [Funded({})]
+
+
+def bid_unheard(world: World, seconds: int, exchange: str = "") -> list[bool]:
+    """Bid once a second and hear nothing; tell which bids had money."""
+    made = []
+    for _ in range(seconds):
+        world.cell.run(max_s=1.0)
+        now_s = world.clock()
+        world.tell(Fund(("autumn",), now_s + 0.03, exchange=exchange))
+        world.tell(Reserve(f"bid-{now_s}", "autumn", 1, now_s + 0.03, exchange=exchange))
+        made.append(world.answers()[-1].ok)
+    return made
+
+
+def test_bids_of_which_nothing_is_heard_slow_down_until_there_is_news(world: World) -> None:
+    told: list[Report] = []
+    world.cell.reporter = told.append
+    world.liveness = Liveness(LivenessTerms(60.0, 5, 1))
+    world.cell.kill(world.manager)
+    silent: list[int] = []
+    world.start(tell_silent=silent.append)
+    world.fund("autumn")
+    assert all(bid_unheard(world, 60, "loud"))
+    world.cell.run(max_s=2.0)
+    now_s = world.clock()
+    assert world.manager.actor.describe()["silent"] == ["ledger", "loud"]
+    world.tell(Reserve("large", "autumn", 30, now_s, exchange="loud"))
+    assert world.answers()[-1].ok
+    world.tell(Fund(("autumn",), now_s + 0.03, exchange="loud"))
+    world.tell(Reserve("next", "autumn", 1, now_s, exchange="loud"))
+    assert world.answers() == [
+        Funded({}, reason="slow_mode"),
+        Reserved("next", ok=False, reason="slow_mode"),
+    ]
+    world.tell(CampaignStanding("autumn", 9, 0, 0, 9, "2026-01-01", 0, None, 1.0))
+    world.tell(Win("large"))
+    assert all(bid_unheard(world, 3, "loud"))
+    assert [report.kind for report in told] == ["slow_on", "slow_on", "slow_off", "slow_off"]
+    assert "exchange loud has told nothing of 60 bids" in str(told[1].reason)
+    assert silent[0] > 0
+    assert silent[-1] == 0
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        Settled("key", 30),
+        Released("key"),
+        Win("key"),
+        Heard(Loss("key")),
+        Heard(Click("key")),
+    ],
+)
+def test_any_word_of_a_bids_fate_is_news(world: World, news: object) -> None:
+    world.fund("autumn")
+    world.tell(Reserve("key", "autumn", 1, 0.0, exchange="e"))
+    bid_unheard(world, 70, "e")
+    assert "e" in world.manager.actor.describe()["silent"]
+    world.tell(news)
+    world.cell.run(max_s=0.2)
+    assert "e" not in world.manager.actor.describe()["silent"]
+
+
+def test_a_restart_does_not_make_silence_forgotten(world: World) -> None:
+    world.fund("autumn")
+    bid_unheard(world, 70, "e")
+    world.cell.kill(world.manager)
+    world.start()
+    assert world.manager.actor.describe()["silent"] == ["ledger", "e"]
 
 
 def test_campaigns_named_at_the_start_have_money_before_the_first_question(world: World) -> None:
