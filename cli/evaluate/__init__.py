@@ -10,6 +10,9 @@ Each command prints a table, or JSON with `-o json`. Data is read only, and neve
 """
 
 COMMANDS = {
+    "shading": Home(
+        "cli.evaluate.shading:shading", "What wins a first-price auction, and what is it worth?"
+    ),
     "pacing": Home("cli.evaluate.pacing:pacing", "Does spend follow its plan, and what is bought?"),
 }
 
