@@ -322,9 +322,13 @@ def category_indexes(codes: tuple[str, ...] | list[str] | None) -> tuple[int, ..
     """Return the dense indexes of IAB codes, in order, each once, without unknown codes."""
     if not codes:
         return ()
-    # What is remembered must be bounded in bytes, too.
-    is_usual = len(codes) <= _MOST_CODES and all(len(code) <= _LONGEST_CODE for code in codes)
+    is_usual = are_usual(codes)
     return _indexes_of(tuple(codes)) if is_usual else _indexes_of.__wrapped__(tuple(codes))
+
+
+def are_usual(codes: tuple[str, ...] | list[str]) -> bool:
+    """Tell whether what follows from some codes may be remembered: it must be bounded in bytes."""
+    return len(codes) <= _MOST_CODES and max(map(len, codes), default=0) <= _LONGEST_CODE
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,13 @@ from actors.decision.quotes import quantity_of
 from actors.reading.place import answer_currency
 from actors.reading.privacy import coarse_address, privacy_of, user_id_of
 from actors.reading.slots import slots_of
-from models.opportunity import DealTerms, Opportunity, category_indexes, device_kind
+from models.opportunity import (
+    DealTerms,
+    Opportunity,
+    are_usual,
+    category_indexes,
+    device_kind,
+)
 from models.taxonomy import with_parents
 from transport.openrtb import SECOND_PRICE, Device, Dooh, Geo, exchange_of, supply_chain_of
 
@@ -36,8 +42,6 @@ _HOURS_PER_DAY: Final = 24
 _FIRST_WEEKDAY: Final = 3  # 1970 began on a Thursday
 _MAX_SEGMENTS: Final = 256
 _LONGEST_TAG: Final = 35  # of a language, RFC 5646 section 4.4.1
-_LONGEST_CODE: Final = 32
-_MOST_CODES: Final = 64
 _LETTERS_OF_LANGUAGE: Final = 2
 _EXCHANGE_NAME: Final = re.compile(r"[a-z0-9_-]{1,32}")
 
@@ -253,8 +257,9 @@ def allowed_languages(codes: tuple[str, ...], tags: tuple[str, ...]) -> frozense
 
 def content_of(taxonomy: int, codes: tuple[str, ...]) -> frozenset[tuple[int, str]]:
     """Return content categories as (taxonomy, code), each with those that it belongs to."""
-    is_usual = len(codes) <= _MOST_CODES and all(len(code) <= _LONGEST_CODE for code in codes)
-    return _families(taxonomy, codes) if is_usual else _families.__wrapped__(taxonomy, codes)
+    return (
+        _families(taxonomy, codes) if are_usual(codes) else _families.__wrapped__(taxonomy, codes)
+    )
 
 
 @lru_cache(maxsize=4096)
