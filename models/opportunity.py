@@ -328,7 +328,7 @@ def category_indexes(codes: tuple[str, ...] | list[str] | None) -> tuple[int, ..
 
 def are_usual(codes: tuple[str, ...] | list[str]) -> bool:
     """Tell whether what follows from some codes may be remembered: it must be bounded in bytes."""
-    return len(codes) <= _MOST_CODES and max(map(len, codes), default=0) <= _LONGEST_CODE
+    return not codes or (len(codes) <= _MOST_CODES and max(map(len, codes)) <= _LONGEST_CODE)
 
 
 @lru_cache(maxsize=4096)
