@@ -74,7 +74,10 @@ class Database:
             )
         query = {"mode": "ro", "uri": "true"}
         url = URL.create("sqlite", database=f"file:{quote(str(self.file))}", query=query)
-        return create_engine(url, connect_args={"timeout": BUSY_S})
+        engine = create_engine(url, connect_args={"timeout": BUSY_S})
+        event.listen(engine, "connect", _leave_begin)
+        event.listen(engine, "begin", _begin)
+        return engine
 
 
 def database_of(where: str, password_file: str = "") -> Database:
@@ -199,6 +202,16 @@ def _options(durable: str, *, read_only: bool = False) -> dict[str, Any]:
         "keepalives_idle": 5,
         "tcp_user_timeout": 5_000,
     }
+
+
+def _leave_begin(connection: Any, _record: object) -> None:
+    """Leave ``BEGIN`` to us: by itself sqlite3 begins at a write, and each read stands alone."""
+    connection.isolation_level = None
+
+
+def _begin(connection: Connection) -> None:
+    """Begin to see one instant: the one of the first read."""
+    connection.exec_driver_sql("BEGIN")
 
 
 def _make_durable(connection: Any, _record: object) -> None:

@@ -12,7 +12,7 @@ from actors.ledger.errors import LedgerFencedError, LedgerSchemaError, LedgerSto
 from actors.ledger.journal import Entry, Head
 from actors.ledger.rows import Changes, Wanted
 from actors.ledger.store import LedgerStore
-from actors.ledger.verify import show, verify
+from actors.ledger.verify import reading, show, verify
 from tests.money.worlds import TERMS, Ledger
 from transport.money import LeaseGranted, LeaseRequest, LeaseReturn, Settle, SettleAck
 
@@ -174,6 +174,17 @@ def test_verify_finds_nothing_wrong_beside_a_running_ledger(store: LedgerStore, 
     assert report.ok
     assert report.violations == ()
     assert report.summary.leased_micros == 0
+
+
+def test_what_is_read_of_a_running_ledger_is_of_one_instant(store: LedgerStore, path: Path) -> None:
+    ledger = lived(store)
+    count = text("SELECT COUNT(*) FROM journal")
+    with reading(Database(path)) as connection:
+        before = connection.scalar(count)
+        ledger.handle([Settle("win-3", "autumn", "", 10, 10)], 2.0)
+        assert connection.scalar(count) == before
+    with reading(Database(path)) as connection:
+        assert connection.scalar(count) == before + 1
 
 
 def test_show_tells_what_is_settled_leased_and_free(store: LedgerStore, path: Path) -> None:
