@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from actors.budget.manager import BudgetManager
+from actors.budget.manager import BudgetManager, Kept
 from actors.budget.pacing import Pacing
 from actors.budget.wallet import WalletTerms
 from actors.events.feeds import LedgerFeed
@@ -58,7 +58,9 @@ class Bidder:
     def __init__(self, name: str, clock: VirtualClock, hub: MemoryHub, start: float) -> None:
         self.cell = Cell(clock, random.Random(name))
         self.pacing = Pacing((FLOWN,), PacingSettings(plan="even", start=start), UTC)
-        self.make_manager = partial(BudgetManager, TERMS, name, (FLOWN.id,), pacing=self.pacing)
+        self.make_manager = partial(
+            BudgetManager, TERMS, name, (FLOWN.id,), kept=Kept(pacing=self.pacing)
+        )
         self.bind("link-ledger", partial(LedgerLink, hub, URL))
         self.bind("ledger-feed", partial(LedgerFeed, hub, PUBLISH_URL))
         self.manager = self.bind("budget-manager", self.make_manager)
