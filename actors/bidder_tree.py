@@ -261,7 +261,8 @@ class _Bidder:
         from actors.pricing import load_pricing
 
         cap_micros = self._settings.money.price_cap_micros
-        return self._loaded("optimizer", lambda folder: load_pricing(folder, cap_micros))
+        share = self._settings.shading.control_share
+        return self._loaded("optimizer", lambda folder: load_pricing(folder, cap_micros, share))
 
     def _loaded(self, name: str, load: Callable[[Path], Model]) -> Model:
         """Load a model; if its files are spoilt it is the one last read whole, and that is told."""

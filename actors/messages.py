@@ -124,11 +124,17 @@ class Price(msgspec.Struct, frozen=True, gc=False):
 
 
 class Priced(msgspec.Struct, frozen=True, gc=False):
-    """The price in micros; 0 means that the impression is not worth its floor."""
+    """The price in micros; 0 means that the impression is not worth its floor.
+
+    ``unshaded_micros`` is what would be bid in a second-price auction; ``control`` says that this
+    is a first-price bid which was left at that, for comparison.
+    """
 
     bid_micros: int
     expected_value_micros: float = 0.0
     version: str = ""
+    unshaded_micros: int = 0
+    control: bool = False
 
 
 class Clear(msgspec.Struct, frozen=True, gc=False):

@@ -160,6 +160,8 @@ def schema_of(table: str) -> pa.Schema:
             ("versions", pa.map_(text, text)),
             ("quantity", number),
             ("pace", number),
+            ("shaded_by_micros", micros),
+            ("shading_control", pa.bool_()),
             ("test", pa.bool_()),
             ("version", pa.int32()),
         ]

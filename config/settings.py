@@ -33,6 +33,7 @@ from config.trade import (
     NoticeSettings,
     PacingSettings,
     PrivacySettings,
+    ShadingSettings,
     SupplySettings,
 )
 
@@ -226,6 +227,8 @@ class Settings(Section):
     """Leases, reservations and caps."""
     pacing: PacingSettings = PacingSettings()
     """How fast budgets are spent."""
+    shading: ShadingSettings = ShadingSettings()
+    """First-price bids below their value."""
     market: MarketSettings = MarketSettings()
     """Currencies and deals."""
     privacy: PrivacySettings = PrivacySettings()

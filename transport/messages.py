@@ -163,7 +163,9 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     Money in micros of USD per impression; ``ts`` Unix seconds; ``propensity`` the probability with
     which the creative was chosen; ``vector`` the interest vector used. ``deal_id`` is the deal that
     the look was about, "" for the open auction; ``quantity`` how many impressions one play is; of a
-    ``test`` nothing is billed; ``pace`` is what the expected value was multiplied with for the bid.
+    ``test`` nothing is billed; ``pace`` is what the expected value was multiplied with for the bid,
+    ``shaded_by_micros`` by how much it was then lowered because the winner pays its bid, unless it
+    was left alone as a ``shading_control``.
     """
 
     request_id: str
@@ -195,6 +197,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     quantity: float = 1.0
     test: bool = False
     pace: float = 1.0
+    shaded_by_micros: int = 0
+    shading_control: bool = False
 
 
 # --- codecs ------------------------------------------------------------------------------------

@@ -110,8 +110,10 @@ class Decision:
         "reason",
         "reports",
         "rules",
+        "shading_control",
         "spendable",
         "time_s",
+        "unshaded_micros",
         "vector",
         "versions",
         "vetted",
@@ -161,6 +163,8 @@ class Decision:
         self.predicted_ctr = 0.0
         self.bid_micros = 0
         self.expected_value_micros = 0.0
+        self.unshaded_micros = 0
+        self.shading_control = False
         self.lease_id = ""
 
     @property

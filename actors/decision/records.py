@@ -77,4 +77,13 @@ def record_of(decision: Decision, bidder: str, unix_s: float, salt: bytes) -> De
         quantity=opportunity.quantity,
         test=opportunity.test,
         pace=decision.pace,
+        shaded_by_micros=_shaded_by_micros(decision),
+        shading_control=decision.shading_control,
     )
+
+
+def _shaded_by_micros(decision: Decision) -> int:
+    """Return by how much a bid was lowered; a deal may have raised it again."""
+    if not decision.bid_micros:
+        return 0
+    return max(0, decision.unshaded_micros - decision.bid_micros)

@@ -164,6 +164,8 @@ def _take_selected(decision: Decision, answer: Selected, now_s: float) -> None:
 
 def _take_priced(decision: Decision, answer: Priced, now_s: float) -> None:
     decision.expected_value_micros = answer.expected_value_micros
+    decision.unshaded_micros = answer.unshaded_micros
+    decision.shading_control = answer.control
     if answer.version:
         decision.versions["optimizer"] = answer.version
     candidate, deal = decision.candidate, decision.opportunity.deal

@@ -164,6 +164,19 @@ def test_a_first_price_bid_is_shaded_and_a_campaign_ahead_of_its_plan_bids_less(
     assert 0 < ahead < second
 
 
+def test_a_share_of_first_price_bids_is_left_unshaded_and_says_so() -> None:
+    bench = Bench(BidOptimizer(lambda: load_pricing(weights_folder("optimizer"), 50_000, 0.2)))
+    asked = [opportunity(first_price=True, request_id=f"r-{number}") for number in range(200)]
+    priced = [bench.ask(price(opportunity=each)) for each in asked]
+    control = [each for each in priced if each.control]
+    assert 20 <= len(control) <= 60
+    assert all(each.bid_micros == each.unshaded_micros for each in control)
+    assert all(0 < e.bid_micros < e.unshaded_micros for e in priced if not e.control)
+    assert [bench.ask(price(opportunity=each)) for each in asked] == priced
+    second = bench.ask(price())
+    assert (second.control, second.bid_micros) == (False, second.unshaded_micros)
+
+
 @pytest.mark.parametrize(
     ("changes", "veto"),
     [

@@ -299,6 +299,7 @@ def test_the_fallbacks_are_default_profile_best_creative_and_default_bid_at_its_
     run(made)
     assert made.bid is not None
     assert record_of(made, "bidder-1", 0.0, b"salt").pace == 0.5
+    assert record_of(made, "bidder-1", 0.0, b"salt").shaded_by_micros == 0
     assert record_of(decision(), "bidder-1", 0.0, b"salt").pace == 1.0
 
 
