@@ -71,9 +71,7 @@ class PacingSettings(Section):
     derivative: Gain = 0.0
     """Gain on how fast that changes; the dual descent has none."""
     horizon_s: Seconds = 600.0
-    """Time within which a deviation should be made good; at most a 96th of the plan ..."""
-    horizon_bids: Gain = 5.0
-    """... but long enough to spend so many default bids, so that single wins are no waves."""
+    """Time within which a deviation should be made good; at most a 96th of the plan."""
     start: Share = 0.2
     """What values are multiplied with before anything is known of a campaign's spend."""
     goal_window: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0

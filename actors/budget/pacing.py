@@ -22,7 +22,7 @@ from config.trade import PacingSettings
 from models.pacing.controllers import DualDescent, Pid
 from models.pacing.flights import Account, DayPlan, Flight
 from models.pacing.goals import GoalKeeper, GoalState
-from models.pacing.pacer import LOWEST_MULTIPLIER, Pacer, PaceState
+from models.pacing.pacer import HORIZON_BIDS, LOWEST_MULTIPLIER, Pacer, PaceState
 from models.pacing.plan import EVEN, SpendPlan
 
 if TYPE_CHECKING:
@@ -66,11 +66,12 @@ class Track(msgspec.Struct, frozen=True, gc=False):
 class _Paced:
     """The terms of one campaign."""
 
-    __slots__ = ("_rest", "campaign", "flight")
+    __slots__ = ("_rest", "campaign", "flight", "pacer")
 
-    def __init__(self, campaign: Campaign, flight: Flight) -> None:
+    def __init__(self, campaign: Campaign, flight: Flight, pacer: Pacer) -> None:
         self.campaign = campaign
         self.flight = flight
+        self.pacer = pacer
         self._rest: SpendPlan | None = None
 
     def rest_of(self, plan: SpendPlan, from_s: float) -> SpendPlan:
@@ -117,8 +118,10 @@ class Pacing:
         self, campaigns: Iterable[Campaign], settings: PacingSettings, zone: tzinfo
     ) -> None:
         weights = EVEN if settings.plan == "even" else settings.hours
-        self._paced = {each.id: _Paced(each, Flight.of(each, weights, zone)) for each in campaigns}
-        self._pacer = Pacer(_controller(settings), settings.horizon_s)
+        self._paced = {
+            each.id: _Paced(each, Flight.of(each, weights, zone), _pacer(each, settings))
+            for each in campaigns
+        }
         self._keeper = GoalKeeper(window=settings.goal_window)
         self._start = settings.start
         self._tracks: dict[str, Track] = {}
@@ -200,12 +203,12 @@ class Pacing:
         if whole is None:
             return msgspec.structs.replace(track, day=standing.day, pace=None, is_spent=False)
         if track.pace is None or track.day != standing.day:
-            return self._begin(track, whole, standing)
+            return self._begin(paced, track, whole, standing)
         if standing.day_settled_micros >= whole.allowance_micros:
             # Tomorrow begins with today's level: what can't be spent says nothing of the market.
             return msgspec.structs.replace(track, is_spent=True)
         state = track.pace
-        followed = self._pacer.step(
+        followed = paced.pacer.step(
             state if standing.at <= state.at_s else self._pulled(state, standing.pace),
             paced.rest_of(whole.plan, track.plan_from_s),
             whole.allowance_micros - track.spent_before,
@@ -213,10 +216,12 @@ class Pacing:
             standing.day_settled_micros - track.spent_before,
         )
         if abs(followed.behind) > TOO_FAR:
-            return self._begin(track, whole, standing)
+            return self._begin(paced, track, whole, standing)
         return msgspec.structs.replace(track, pace=followed, is_spent=False)
 
-    def _begin(self, track: Track, whole: DayPlan, standing: CampaignStanding) -> Track:
+    def _begin(
+        self, paced: _Paced, track: Track, whole: DayPlan, standing: CampaignStanding
+    ) -> Track:
         """Follow the day's plan, at the level that was reached or that others have reached.
 
         Where spend is too far from it, the rest of the money gets a plan of its own.
@@ -225,7 +230,7 @@ class Pacing:
         level = math.log(known) if track.pace is None else track.pace.level
         at_s, spent = standing.at, standing.day_settled_micros
         plan, from_s, before = whole.plan, whole.plan.starts_s, 0
-        state = self._pacer.begin(level, plan, whole.allowance_micros, at_s, spent)
+        state = paced.pacer.begin(level, plan, whole.allowance_micros, at_s, spent)
         if abs(state.behind) > TOO_FAR:
             from_s, before = max(at_s, from_s), spent
             state = PaceState(at_s, 0, level)
@@ -277,6 +282,14 @@ class Pacing:
             worth = paced.each_micros / paced.campaign.value_per_conversion_micros
             multiplier = min(multiplier, goal * worth)
         return multiplier
+
+
+def _pacer(campaign: Campaign, settings: PacingSettings) -> Pacer:
+    return Pacer(
+        _controller(settings),
+        settings.horizon_s,
+        horizon_micros=HORIZON_BIDS * campaign.default_bid_micros,
+    )
 
 
 def _controller(settings: PacingSettings) -> Pid | DualDescent:

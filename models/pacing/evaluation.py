@@ -9,7 +9,7 @@ hindsight.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,7 +23,7 @@ from models.market.world import World
 from models.pacing.controllers import DualDescent, Pid
 from models.pacing.goals import GoalKeeper
 from models.pacing.logs import Log, keep, linear, paced, value
-from models.pacing.pacer import Pacer
+from models.pacing.pacer import HORIZON_BIDS, Pacer
 from models.pacing.plan import DAY_S, SpendPlan
 from models.pacing.trial import Terms, run
 
@@ -57,6 +57,20 @@ _DRAWS: Final = 1_000
 Table = list[dict[str, Any]]
 
 
+class _PlayedDay(NamedTuple):
+    """A day, what bidding the value costs on it, and a usual bid."""
+
+    day: Day
+    most_micros: float
+    usual_bid_micros: int
+
+
+def _pacer(rule: str, usual_bid_micros: int) -> Pacer | None:
+    if rule not in CONTROLLERS:
+        return None
+    return Pacer(*CONTROLLERS[rule], horizon_micros=HORIZON_BIDS * usual_bid_micros)
+
+
 def evaluate_days(seed: int, auctions: int = DAY_AUCTIONS) -> Table:
     """Return how each rule keeps to each plan, a row for each budget and plan.
 
@@ -78,7 +92,7 @@ def evaluate_days(seed: int, auctions: int = DAY_AUCTIONS) -> Table:
             world, world.ads([campaign]), campaign.value_per_conversion_micros, auctions, rng
         )
         unlimited = run(drawn, Terms(PLANS["even"], _UNLIMITED), None)
-        days.append((drawn, unlimited.spent_micros))
+        days.append(_PlayedDay(drawn, unlimited.spent_micros, campaign.default_bid_micros))
     return [
         _day_row(plan, share, rule, days)
         for plan in PLANS
@@ -87,14 +101,17 @@ def evaluate_days(seed: int, auctions: int = DAY_AUCTIONS) -> Table:
     ]
 
 
-def _day_row(plan: str, share: float, rule: str, days: list[tuple[Day, float]]) -> dict[str, Any]:
+def _day_row(plan: str, share: float, rule: str, days: list[_PlayedDay]) -> dict[str, Any]:
     """Return what one rule makes of one plan and budget, over all days and starts."""
-    pacer = Pacer(*CONTROLLERS[rule]) if rule in CONTROLLERS else None
-    starts = STARTS if pacer else STARTS[:1]
+    starts = STARTS if rule in CONTROLLERS else STARTS[:1]
     by_start = [
         [
-            run(drawn, Terms(PLANS[plan], int(most * share), math.log(start)), pacer)
-            for drawn, most in days
+            run(
+                each.day,
+                Terms(PLANS[plan], int(each.most_micros * share), math.log(start)),
+                _pacer(rule, each.usual_bid_micros),
+            )
+            for each in days
         ]
         for start in starts
     ]

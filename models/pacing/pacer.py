@@ -23,6 +23,11 @@ LOWEST_LEVEL: Final = math.log(LOWEST_MULTIPLIER)
 #: To offer more than an impression is worth loses money.
 HIGHEST_LEVEL: Final = 0.0
 
+#: A horizon is at least so long that the plan spends so many usual bids in it: on a thin market
+#: that buys a sixth more for the same money and follows the plan as well; with more bids the plan
+#: is followed ever more loosely.
+HORIZON_BIDS: Final = 5.0
+
 #: Nobody tells a budget that is gone from one that is never to be spent by dividing by it.
 _TINY: Final = 1e-9
 
@@ -56,7 +61,8 @@ class Pacer(msgspec.Struct, frozen=True):
     Attributes:
         controller: Says how the level moves.
         horizon_s: Time within which a deviation should be made good ...
-        horizon_share: ... which is no longer than this share of the plan's length.
+        horizon_share: ... which is no longer than this share of the plan's length ...
+        horizon_micros: ... but long enough to spend this: single wins must not look like waves.
         lowest: Bound of the level.
         highest: Bound of the level.
     """
@@ -64,6 +70,7 @@ class Pacer(msgspec.Struct, frozen=True):
     controller: Pid | DualDescent = Pid()
     horizon_s: float = 600.0
     horizon_share: float = 1.0 / 96.0
+    horizon_micros: float = 0.0
     lowest: float = LOWEST_LEVEL
     highest: float = HIGHEST_LEVEL
 
@@ -83,12 +90,16 @@ class Pacer(msgspec.Struct, frozen=True):
         """
         behind = 0.0
         if budget_micros > 0 and at_s < plan.ends_s:
-            unit = budget_micros * _pace_of(plan, at_s, self._horizon_s_of(plan))
+            _, unit = self._horizon(plan, budget_micros, at_s)
             behind = (budget_micros * plan.share(at_s) - spent_micros) / unit
         return PaceState(at_s, spent_micros, level, behind)
 
-    def _horizon_s_of(self, plan: SpendPlan) -> float:
-        return min(self.horizon_s, self.horizon_share * (plan.ends_s - plan.starts_s))
+    def _horizon(self, plan: SpendPlan, budget_micros: int, at_s: float) -> tuple[float, float]:
+        """Return a horizon's length in seconds, and what the plan spends in it, in micros."""
+        horizon_s = min(self.horizon_s, self.horizon_share * (plan.ends_s - plan.starts_s))
+        unit = budget_micros * _pace_of(plan, at_s, horizon_s)
+        longer = max(1.0, self.horizon_micros / unit)
+        return longer * horizon_s, longer * unit
 
     def step(
         self, state: PaceState, plan: SpendPlan, budget_micros: int, at_s: float, spent_micros: int
@@ -106,9 +117,8 @@ class Pacer(msgspec.Struct, frozen=True):
         elapsed_s = at_s - state.at_s
         if elapsed_s <= 0.0 or budget_micros <= 0 or at_s >= plan.ends_s:
             return state
-        horizon_s = self._horizon_s_of(plan)
+        horizon_s, unit = self._horizon(plan, budget_micros, at_s)
         share = plan.share(at_s)
-        unit = budget_micros * _pace_of(plan, at_s, horizon_s)
         planned = budget_micros * plan.between(state.at_s, at_s) / unit
         spent = (spent_micros - state.spent_micros) / unit
         elapsed = elapsed_s / horizon_s

@@ -412,7 +412,9 @@ def test_a_polite_stop_sends_unused_money_home(world: World) -> None:
 
 
 def test_an_answer_tells_the_pace_that_the_ledgers_word_makes(world: World) -> None:
-    autumn = msgspec.structs.replace(load_campaigns()[0], id="autumn", daily_budget_micros=9_000)
+    autumn = msgspec.structs.replace(
+        load_campaigns()[0], id="autumn", daily_budget_micros=9_000, default_bid_micros=1
+    )
     world.start(pacing=Pacing((autumn,), PacingSettings(start=0.5), UTC))
 
     def pace() -> float:
