@@ -41,7 +41,8 @@ def _unwell(node: Node) -> list[str]:
     if not paths.lock_file.exists():
         return [f"its folder {paths.data_dir} was removed: stop it, nothing it does is kept"]
     try:
-        return list(_idle(node.ask("tree")))
+        tree = node.ask("tree")
+        return [*_idle(tree), *_slow(tree)]
     except CommandError as error:
         return [error.message]
 
@@ -53,6 +54,17 @@ def _idle(part: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name} is {part.get('state')}{f' ({error})' if error else ''}"
     for child in part.get("children") or ():
         yield from _idle(child)
+
+
+def _slow(part: Mapping[str, Any]) -> Iterator[str]:
+    """Yield who bids slowly, because no news of its money comes."""
+    silent = (part.get("details") or {}).get("silent")
+    if silent:
+        names = ", ".join(each or "an exchange without a name" for each in silent)
+        name = part.get("name") or part.get("id")
+        yield f"{name} bids slowly: nothing is heard of its bids from {names}"
+    for child in part.get("children") or ():
+        yield from _slow(child)
 
 
 def _render(answer: dict[str, object]) -> None:

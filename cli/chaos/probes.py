@@ -93,6 +93,12 @@ def money_is_right() -> bool:
     return not lab.current().target.money()["violations"]
 
 
+def silent() -> int:
+    """Return how many bidders do not hear of their bids, or of the ledger, and so bid slowly."""
+    look = lab.current().target.look() or {}
+    return sum(bool((part.get("details") or {}).get("silent")) for part in look.values())
+
+
 def http_answers(within_s: float = 10.0) -> bool:
     """Return whether the HTTP edge says within some time that the node is healthy."""
     here = lab.current()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.chaos import engine, series
+from cli.chaos import engine, probes, series
 from cli.chaos.catalogue import find
 from cli.chaos.engine import Run
 from cli.chaos.errors import FaultError
@@ -108,6 +108,18 @@ def test_an_answer_that_died_with_the_target_counts_if_the_node_tells_of_the_fau
     lab.watcher.injections.clear()
     with pytest.raises(CommandError):  # a fault that kills nobody has no such excuse
         lab.inject("slow", "**/oversight", "one", {"delay_ms": 5}, ttl_s=1.0)
+
+
+def test_bidders_that_hear_nothing_are_counted(
+    lab: Lab, target: FakeTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes.lab, "current", lambda: lab)
+    assert probes.silent() == 0
+    silent = {"bidder-1": {"details": {"silent": ["ledger"]}}, "bidder-2": {"details": {}}}
+    monkeypatch.setattr(target, "look", lambda: silent)
+    assert probes.silent() == 1
+    monkeypatch.setattr(target, "look", lambda: None)
+    assert probes.silent() == 0
 
 
 def test_what_is_taken_back_ends_at_that_moment(lab: Lab) -> None:

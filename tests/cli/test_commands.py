@@ -196,6 +196,23 @@ def test_status_names_the_parts_that_do_not_work(run: Run, node: FakeNode) -> No
     assert "ledger is suspended" in run("status").stdout
 
 
+def test_status_tells_which_bidder_has_slowed_down_and_why(run: Run, node: FakeNode) -> None:
+    node.paths.lock_file.touch()
+    manager = {
+        "name": "bidder-1/agents/budget-manager",
+        "state": "running",
+        "details": {"silent": ["ledger", ""]},
+    }
+    node.tree = {"id": "node", "state": "running", "details": {"silent": []}, "children": [manager]}
+    result = run("status", "-o", "json")
+    assert result.exit_code == Exit.DEGRADED
+    (complaint,) = json.loads(result.stdout)["unwell"]
+    assert complaint == (
+        "bidder-1/agents/budget-manager bids slowly: nothing is heard of its bids from ledger, an"
+        " exchange without a name"
+    )
+
+
 def test_status_tells_that_the_folder_of_a_node_was_removed(run: Run, node: FakeNode) -> None:
     result = run("status", "-o", "json")
     assert result.exit_code == Exit.DEGRADED
