@@ -71,6 +71,7 @@ def _offer(decision: Decision) -> dict[str, Any]:
         "propensity": round(decision.propensity, 6),
         "predicted_ctr": round(decision.predicted_ctr, 6),
         "expected_value_micros": round(decision.expected_value_micros, 3),
+        "pace": round(decision.pace, 4),
         "bid_micros": decision.bid_micros,
         "cost_micros": 0 if decision.bid is None else decision.bid.cost_micros,
         "currency": opportunity.currency,

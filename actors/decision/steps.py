@@ -324,10 +324,9 @@ def _without_selector(decision: Decision, now_s: float) -> None:
 
 
 def _without_optimizer(decision: Decision, now_s: float) -> None:
-    candidate = decision.candidate
-    assert candidate is not None
-    pace = decision.budgets.get(candidate.campaign.id, _WHOLE_BUDGET).pace
-    _take_priced(decision, decision.rules.fallbacks.priced(candidate, pace), now_s)
+    assert decision.candidate is not None
+    answer = decision.rules.fallbacks.priced(decision.candidate, decision.pace)
+    _take_priced(decision, answer, now_s)
 
 
 def _without_money(decision: Decision, _now_s: float) -> None:
