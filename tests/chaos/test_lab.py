@@ -113,7 +113,7 @@ def test_an_answer_that_died_with_the_target_counts_if_the_node_tells_of_the_fau
 def test_bidders_that_hear_nothing_are_counted(
     lab: Lab, target: FakeTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probes.lab, "current", lambda: lab)
+    monkeypatch.setattr("cli.chaos.lab.current", lambda: lab)
     assert probes.silent() == 0
     silent = {"bidder-1": {"details": {"silent": ["ledger"]}}, "bidder-2": {"details": {}}}
     monkeypatch.setattr(target, "look", lambda: silent)
