@@ -32,6 +32,7 @@ from supervision.messages import (
     Report,
     StartChild,
 )
+from supervision.past import Past
 from supervision.ref import Ref
 from supervision.specs import ChildSpec, SupervisorFlags, refuse_faults
 from supervision.state import Child, State
@@ -58,8 +59,7 @@ class Supervisor(LightActor):
     Attributes:
         state: What the decision knows.
         bodies: The live children, by key.
-        starts: How often each child was started.
-        last_errors: What each child last died of, if it died of an error.
+        past: What is remembered of the children beyond that.
     """
 
     def __init__(self, flags: SupervisorFlags, specs: Sequence[ChildSpec] = ()) -> None:
@@ -68,9 +68,7 @@ class Supervisor(LightActor):
         self.specs = tuple(specs) if isinstance(specs, list | tuple) else specs
         self.state = State(flags)
         self.bodies: dict[str, Body] = {}
-        self.last_errors: dict[str, str] = {}
-        self.starts: dict[str, int] = {}
-        self._pids: dict[str, int] = {}
+        self.past = Past()
         self._by_handle: dict[Any, Body] = {}
         self._backlog = Backlog()
         self._found: deque[events.Event] = deque()
@@ -145,7 +143,7 @@ class Supervisor(LightActor):
         if body is None:
             self._left_fast_lane(ChildExited(handle, reason, detail), "start_error")
             return
-        self.last_errors[body.key] = detail or str(reason)
+        self.past.last_errors[body.key] = detail or str(reason)
         self._forget(body)
         self._take(events.LaunchFailed(body.key, body.incarnation, reason))
 
@@ -155,9 +153,9 @@ class Supervisor(LightActor):
             self._left_fast_lane(message, "child_terminated")
             return
         if message.detail:
-            self.last_errors[body.key] = message.detail
+            self.past.last_errors[body.key] = message.detail
         elif message.reason != "shutdown":
-            self.last_errors[body.key] = str(message.reason)
+            self.past.last_errors[body.key] = str(message.reason)
         self._forget(body)
         self._take(events.Exited(body.key, body.incarnation, message.reason))
 
@@ -218,9 +216,7 @@ class Supervisor(LightActor):
         for command in commands:
             self._carry_out(command)
         if isinstance(event, events.News) and event.key not in self.state.children:
-            self.last_errors.pop(event.key, None)
-            self.starts.pop(event.key, None)
-            self._pids.pop(event.key, None)
+            self.past.forget(event.key)
         elif isinstance(event, events.Asked) and event.operation == "change_specs":
             self.flags = self.state.flags
             self._choose_lane()
@@ -253,8 +249,7 @@ class Supervisor(LightActor):
     def _launch(self, child: Child) -> None:
         spec = child.spec
         path = f"{self.path}/{child.key}"
-        self._pids.pop(child.key, None)
-        self.starts[child.key] = self.starts.get(child.key, 0) + 1
+        self.past.begin(child.key)
         handle: Handle
         if spec.placement == "light":
             handle = self.cell.spawn(
@@ -268,12 +263,12 @@ class Supervisor(LightActor):
             try:
                 handle = self._start_process(child, path)
             except StartError as error:
-                self.last_errors[child.key] = str(error)
+                self.past.last_errors[child.key] = str(error)
                 self._backlog.keep(events.LaunchFailed(child.key, child.incarnation, error.reason))
                 return
         body = Body(child, handle, self.cell.clock())
         self.bodies[child.key] = body
-        self._pids[child.key] = body.pid
+        self.past.pids[child.key] = body.pid
         self._by_handle[handle] = body
 
     def _start_process(self, child: Child, path: str) -> Handle:
@@ -363,17 +358,7 @@ class Supervisor(LightActor):
         self, context: str, reason: Reason, child: Child, count: int = 1, level: Level = "error"
     ) -> None:
         """Report on a child; ``count`` tells how many it stands for."""
-        pid = self._pids.get(child.key)
-        report = Report(
-            self.path,
-            context,
-            reason,
-            child.spec.as_offender(child.incarnation, pid, count),
-            self.last_errors.get(child.key, "") if level == "error" else "",
-            level,
-            restarts=max(0, self.starts.get(child.key, 1) - 1),
-        )
-        self.cell.reporter(report)
+        self.cell.reporter(self.past.report(self.path, context, reason, child, count, level))
 
     # -- looking in -----------------------------------------------------------------------------
 
@@ -392,7 +377,7 @@ class Supervisor(LightActor):
         """Return its table as people see it."""
         table = [
             {"id": each.key, "type": each.spec.type, "state": each.state,
-             "pid": self._pids.get(each.key)}
+             "pid": self.past.pids.get(each.key)}
             for each in self.state.in_order()
         ]  # fmt: skip
         restarts, waiting = list(self.state.restarts), len(self._backlog)

@@ -126,8 +126,8 @@ def _child_node(actor: Supervisor, child: Child, path: str) -> dict[str, Any]:
     body = actor.bodies.get(child.key)
     state = STATES[child.state]
     facts: dict[str, Any] = {
-        "restarts": max(0, actor.starts.get(child.key, 1) - 1),
-        "last_error": actor.last_errors.get(child.key),
+        "restarts": actor.past.restarts(child.key),
+        "last_error": actor.past.last_errors.get(child.key),
     }
     if body is None:
         return _absent_node(child, path, state, facts)

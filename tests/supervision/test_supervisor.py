@@ -221,8 +221,8 @@ def test_what_a_child_last_died_of_is_kept_until_it_is_forgotten() -> None:
     tree = Tree(SupervisorFlags(), worker("a"))
     tree.asker.post(tree.child("a"), crash)
     tree.cell.run(0.0)
-    assert "ValueError: broken" in tree.supervisor.last_errors["a"]
-    assert tree.supervisor.starts == {"a": 2}
+    assert "ValueError: broken" in tree.supervisor.past.last_errors["a"]
+    assert tree.supervisor.past.starts == {"a": 2}
 
 
 def test_no_trace_is_left_of_dynamic_children_that_are_gone() -> None:
@@ -234,7 +234,8 @@ def test_no_trace_is_left_of_dynamic_children_that_are_gone() -> None:
         tree.asker.post(handle, lambda actor: actor.stop("normal"))
         tree.cell.run(0.0)
     supervisor = tree.supervisor
-    assert (supervisor.starts, supervisor.last_errors, supervisor.bodies) == ({}, {}, {})
+    past = supervisor.past
+    assert (past.starts, past.last_errors, past.pids, supervisor.bodies) == ({}, {}, {}, {})
     assert len(supervisor.state.children) == 0
 
 
