@@ -76,6 +76,7 @@ format: install
 bench: install
 	$(BIN)/python benchmarks/bench_cell.py
 	$(BIN)/python benchmarks/bench_ledger.py
+	$(BIN)/python benchmarks/bench_reservations.py
 	$(BIN)/python benchmarks/bench_cell_path.py
 	$(BIN)/python benchmarks/bench_path.py
 	$(BIN)/python benchmarks/bench_eligibility.py

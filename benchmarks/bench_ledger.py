@@ -7,9 +7,8 @@ Three layers, so that one sees where the time goes:
 * ``link``: the whole actor in a process of its own, reached over nng, with so many frames of so
   many settlements in flight.
 
-Also what a reservation costs in the budget manager's wallet, which is on every bid's path. Run:
-``python -m benchmarks.bench_ledger [--seconds S] [--folder DIR]``; the table goes to stderr, JSON
-to stdout. Fsync decides: the folder should be on the disk that the ledger will live on.
+Run: ``python -m benchmarks.bench_ledger [--seconds S] [--folder DIR]``; the table goes to stderr,
+JSON to stdout. Fsync decides: the folder should be on the disk that the ledger will live on.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from actors.budget.wallet import Wallet, WalletTerms
 from actors.ledger.bookkeeping import Calendar
 from actors.ledger.books import BudgetPlan, LeaseTerms
 from actors.ledger.clerk import Clerk
@@ -34,8 +32,6 @@ from actors.ledger.rows import NOTHING_FOUND, Snapshot
 from actors.ledger.store import LedgerStore
 from supervision.clock import wall_clock
 from transport.money import (
-    LeaseGranted,
-    LeaseRequest,
     MoneyRequest,
     Settle,
     decode_replies,
@@ -205,33 +201,6 @@ def bench_link(seconds: float, folder: Path) -> list[Measured]:
         bench.close()
 
 
-def bench_wallet(seconds: float) -> list[Measured]:
-    """Measure what one bid asks of the wallet: the means of 8 campaigns, a reservation, a win."""
-    wallet = Wallet(WalletTerms(lease_micros=10**12, max_lease_micros=10**13), "bidder-1", "bench")
-    wallet.spendable(CAMPAIGNS, 0.0)
-    for request in wallet.take_requests():
-        if isinstance(request, LeaseRequest):
-            wallet.granted(grant_of(request), 0.0)
-    done = 0
-    begin_s = time.perf_counter()
-    while time.perf_counter() - begin_s < seconds:
-        for _ in range(100):
-            done += 1
-            key = f"bid-{done}"
-            wallet.spendable(CAMPAIGNS[:8], 1.0)
-            wallet.reserve(key, CAMPAIGNS[done % 8], 1_500, 1.0)
-            wallet.settled(key, 1_000)
-    return [Measured("wallet", "fund 8, reserve, settle", done / (time.perf_counter() - begin_s))]
-
-
-def grant_of(request: LeaseRequest) -> LeaseGranted:
-    """Return the ledger's answer to a request of the wallet."""
-    campaign_id, micros = request.campaign_id, request.micros
-    return LeaseGranted(
-        request.request_id, f"db-{campaign_id}", campaign_id, micros, 5.0, 30.0, micros, micros
-    )
-
-
 def main() -> None:
     """Measure everything and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -244,7 +213,6 @@ def main() -> None:
             *bench_rules(options.seconds),
             *bench_store(options.seconds, folder),
             *bench_link(options.seconds, folder),
-            *bench_wallet(options.seconds),
         ]
     print(
         f"{'layer':<8}{'what':<26}{'per second':>12}{'p50 ms':>10}{'p99 ms':>10}", file=sys.stderr

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from actors.budget.wallet import WalletTerms
 
 #: With so many calls in it, a journal is worth replacing by the state that they led to.
-MOST_CALLS: Final = 2048
+MOST_CALLS: Final = 1024
 
 
 class _Log(NamedTuple):

@@ -249,7 +249,8 @@ class BudgetManager(LightActor):
             self._liveness.reserved(question.key, question.exchange, micros, now_s)
         self._counts["reserved" if done.ok else "refused"] += 1
         self.send(asker, Reserved(question.key, done.ok, done.lease_id, done.reason))
-        self._carry()
+        if self._wallet.has_requests:
+            self._carry()
 
     def _fund(self, question: Fund, asker: Ref) -> None:
         now_s = self.cell.clock()

@@ -141,23 +141,23 @@ class Wallet:
         """Set ``micros`` aside for the bid ``key``; the same key again is the same reservation."""
         known = self._by_key.get(key)
         if known is not None and known.reserved[key] == micros:
-            return Reservation(ok=True, lease_id=known.lease_id)
+            return Reservation(True, known.lease_id)
         if known is not None or key in self._released:
             return Reservation(ok=False, reason="key_used")
         self.note("reserve", key, campaign_id, micros, now_s)
         line = self._line(campaign_id)
         line.asked_s = now_s
         line.end_leases(now_s)
-        lease = next((lease for lease in line.live if lease.free_micros >= micros), None)
-        if lease is not None:
-            lease.free_micros -= micros
-            lease.reserved[key] = micros
-            self._by_key[key] = lease
-            line.demand.taken_micros += micros
+        for lease in line.live:
+            if lease.free_micros >= micros:
+                lease.free_micros -= micros
+                lease.reserved[key] = micros
+                self._by_key[key] = lease
+                line.demand.taken_micros += micros
+                line.look_soon()
+                return Reservation(True, lease.lease_id)
         self._look(line, now_s)
-        if lease is None:
-            return Reservation(ok=False, reason=line.why_refused())
-        return Reservation(ok=True, lease_id=lease.lease_id)
+        return Reservation(ok=False, reason=line.why_refused())
 
     # --- what happened to bids --------------------------------------------------------------
 
@@ -274,6 +274,11 @@ class Wallet:
         """End all leases now, for a polite stop: free money goes home, reservations stay."""
         for campaign_id in self._lines:
             self.let_go(campaign_id, now_s)
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether there is anything to be sent to the ledger."""
+        return bool(self._outbox)
 
     def take_requests(self) -> list[LeaseRequest | LeaseReturn]:
         """Return what is to be sent to the ledger since the last call."""

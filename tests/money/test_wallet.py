@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from actors.budget.sizing import Demand, LeaseSizes
 from actors.budget.wallet import Reservation, Wallet, WalletTerms
 from transport.money import LeaseDenied, LeaseGranted, LeaseRequest, LeaseReturn, LeaseReturned
 
@@ -170,8 +171,10 @@ def test_news_of_bids_that_are_not_ours_change_nothing() -> None:
 def test_a_new_lease_is_asked_for_before_the_money_runs_out() -> None:
     wallet = funded()
     wallet.reserve("first", "autumn", 400, 1.0)
+    wallet.tick(1.0)
     assert requests(wallet) == []
     wallet.reserve("second", "autumn", 100, 1.0)
+    wallet.tick(1.0)
     assert len(requests(wallet)) == 1
     assert wallet.spendable(["autumn"], 1.0) == {"autumn": 500}
 
@@ -192,6 +195,7 @@ def test_a_new_lease_lasts_twice_its_time_at_the_present_pace_within_bounds(
 ) -> None:
     wallet = funded()
     wallet.reserve("key", "autumn", reserved, after_s)
+    wallet.tick(after_s)
     (request,) = requests(wallet)
     assert request.micros == asked
 
@@ -199,8 +203,46 @@ def test_a_new_lease_lasts_twice_its_time_at_the_present_pace_within_bounds(
 def test_a_new_lease_at_a_slow_pace_has_the_smallest_size() -> None:
     wallet = funded()
     wallet.reserve("key", "autumn", 10, 3.6)
+    wallet.tick(3.6)
     (request,) = requests(wallet)
     assert request.micros == TERMS.lease_micros
+
+
+def test_where_little_is_spent_a_lease_is_as_small_as_is_allowed() -> None:
+    wallet = new_wallet(msgspec.structs.replace(TERMS, least_micros=50))
+    sizes = []
+    for number in range(8):
+        now_s = 4.0 * number
+        wallet.reserve(f"bid-{number}", "autumn", 10, now_s)
+        wallet.tick(now_s)
+        (request,) = requests(wallet)
+        sizes.append(request.micros)
+        wallet.granted(grant_of(request, f"db-{number}", request.micros), now_s)
+    assert sizes == [1_000, 50, 50, 50, 50, 50, 50, 50]
+
+
+def test_a_rise_of_spend_counts_at_once_and_a_fall_by_halves() -> None:
+    demand, sizes = Demand(), LeaseSizes(5.0, 100, 100_000)
+    asked = []
+    for number, taken in enumerate((0, 400, 4_000, 400, 400, 400, 0, 0, 0)):
+        demand.taken_micros += taken
+        asked.append(demand.next_size(sizes, 700, 4.0 * number))
+    assert asked == [700, 1_000, 10_000, 5_500, 3_250, 2_125, 1_062, 531, 265]
+
+
+def test_a_lease_that_nobody_asks_about_goes_home_before_its_end() -> None:
+    wallet = new_wallet(msgspec.structs.replace(TERMS, lease_s=60.0))
+    wallet.spendable(["autumn"], 0.0)
+    (request,) = requests(wallet)
+    wallet.granted(msgspec.structs.replace(grant_of(request), lease_s=60.0), 0.1)
+    wallet.reserve("key", "autumn", 10, 1.0)
+    wallet.tick(5.9)
+    assert returns(wallet) == []
+    wallet.tick(6.0)
+    assert returns(wallet) == [LeaseReturn("db-1", 990)]
+    wallet.released("key")
+    wallet.tick(6.1)
+    assert returns(wallet) == [LeaseReturn("db-1", 1_000)]
 
 
 def test_the_oldest_lease_is_used_up_first() -> None:
