@@ -22,7 +22,7 @@ COMMANDS = {
     "events": Home("cli.events:events", "Show what happened in the tree, or follow it."),
     "bid": Home("cli.bid:bid", "Send bid requests and show the decisions."),
     "load": Home("cli.load:load", "Play an exchange: requests, auctions, wins, clicks."),
-    "ledger": Home("cli.ledger:ledger", "Show and verify the money."),
+    "ledger": Home("cli.ledger:ledger", "Show, verify, export, reconcile and correct the money."),
     "rates": Home("cli.rates:rates", "Show and renew the exchange rates."),
     "chaos": Home("cli.chaos.commands:chaos", "Hurt a node on purpose, and see that it takes it."),
     "train": Home("cli.train:train", "Train a model on the sample world."),

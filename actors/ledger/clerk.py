@@ -19,7 +19,7 @@ import msgspec
 from actors.ledger import books, operators
 from actors.ledger.bookkeeping import Days, Operation
 from actors.ledger.books import LeaseName
-from actors.ledger.requests import key_of, said
+from actors.ledger.requests import key_of, means_the_same
 from actors.ledger.rows import Rows, Wanted
 from transport.money import (
     BudgetExhausted,
@@ -180,12 +180,12 @@ class Clerk:
         """Return what this operation was answered when it was done, None if it was not.
 
         Returns:
-            The answer, and whether it was asked in the same words.
+            The answer, and whether it was asked for the same.
         """
         done = self._rows.done(request)
         if done is None:
             return None, True
-        same = done.request == said(request)
+        same = means_the_same(request, done.request)
         self.repeated += 1
         self.conflicting += not same
         return msgspec.json.decode(done.answer, type=kind), same

@@ -28,6 +28,8 @@ def refund(rows: Rows, request: Refund) -> Refunded | MoneyRefused:
     left = settlement.booked_micros - settlement.refunded_micros
     micros = request.micros or left
     spent = rows.day(before.campaign_id, settlement.day).spent_micros
+    if not left:
+        return MoneyRefused(f"win {request.settle_key!r}: all that was booked is given back")
     if not 0 < micros <= min(left, spent):
         return MoneyRefused(
             f"win {request.settle_key!r}: {left} micros of its booking are left to refund, not"

@@ -71,6 +71,15 @@ class CampaignReport(msgspec.Struct, frozen=True):
     unfunded: int
 
 
+class DayReport(msgspec.Struct, frozen=True):
+    """What is out of a campaign's budget on one day (ISO date), in micros of USD."""
+
+    day: str
+    campaign_id: str
+    spent_micros: int
+    leased_micros: int
+
+
 class Summary(msgspec.Struct, frozen=True):
     """What the ledger holds (``bidwright ledger show``)."""
 
@@ -85,6 +94,7 @@ class Summary(msgspec.Struct, frozen=True):
     open_leases: int
     statuses: dict[str, int]
     campaigns: tuple[CampaignReport, ...]
+    days: tuple[DayReport, ...]
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -294,7 +304,19 @@ def _summary(connection: Connection, database: Database) -> Summary:
         open_leases=sum(campaign.open_leases for campaign in campaigns),
         statuses=statuses,
         campaigns=campaigns,
+        days=tuple(_days(connection)),
     )
+
+
+def _days(connection: Connection) -> Iterator[DayReport]:
+    """Yield what the balances say of days, in their order."""
+    days: dict[tuple[str, str], dict[str, int]] = {}
+    for row in connection.execute(select(schema.balances)):
+        place = accounts.place(row.account)
+        if place.day and row.micros:
+            days.setdefault((place.day, place.owner), {})[place.part] = row.micros
+    for (day, campaign_id), parts in sorted(days.items()):
+        yield DayReport(day, campaign_id, parts.get("spent", 0), parts.get("leased", 0))
 
 
 _c = schema.campaigns.c
