@@ -61,6 +61,14 @@ def test_a_request_whose_lease_is_over_gets_its_first_answer_and_no_other_lease(
     assert not ledger.clerk.leases
 
 
+def test_a_request_repeated_at_another_pace_gets_its_first_answer() -> None:
+    ledger = new_ledger()
+    granted = lease(ledger)
+    faster = LeaseRequest("r-1", "bidder-1", "autumn", 500, pace=0.8, goal=1.1)
+    assert ask(ledger, faster) == granted
+    assert ledger.clerk.conflicting == 0
+
+
 def test_nobody_gets_anothers_lease_by_its_request_id() -> None:
     ledger = new_ledger()
     lease(ledger)
@@ -109,9 +117,16 @@ def test_a_second_price_for_the_same_win_changes_nothing() -> None:
     ledger = new_ledger()
     lease_id = lease(ledger).lease_id
     ask(ledger, Settle("key", "autumn", lease_id, 120))
-    assert ask(ledger, Settle("key", "autumn", lease_id, 150)) == SettleAck(
-        "key", "settled", 120, repeated=True
-    )
+    assert ask(ledger, Settle("key", "autumn", lease_id, 150)) == AGAIN
+    assert (ledger.clerk.repeated, ledger.clerk.conflicting) == (1, 1)
+
+
+def test_a_win_told_again_by_one_who_does_not_know_the_bid_is_no_conflict() -> None:
+    ledger = new_ledger()
+    lease_id = lease(ledger).lease_id
+    ask(ledger, Settle("key", "autumn", lease_id, 120, 200))
+    assert ask(ledger, Settle("key", "autumn", "", 120)) == AGAIN
+    assert (ledger.clerk.repeated, ledger.clerk.conflicting) == (1, 0)
 
 
 def test_a_late_win_is_booked_from_free_budget() -> None:
