@@ -63,25 +63,6 @@ def said(request: MoneyRequest) -> str:
 def means_the_same(request: MoneyRequest, earlier: str) -> bool:
     """Whether a request asks for what the request of its key asked for, as ``said`` then.
 
-    A bidder that repeats its request says at what pace it bids by now, and those who tell of a win
-    know more or less of the bid: that moves no money.
-    """
-    return _core(request) == _core(msgspec.json.decode(earlier, type=type(request)))
-
-
-def _core(request: MoneyRequest) -> object:
-    match request:
-        case LeaseRequest(bidder=bidder, campaign_id=campaign_id, micros=micros):
-            return bidder, campaign_id, micros
-        case Settle(price_micros=price_micros):
-            return price_micros
-        case _:
-            return request
-
-
-def means_the_same(request: MoneyRequest, earlier: str) -> bool:
-    """Whether a request asks for what the request of its key asked for, as ``said`` then.
-
     Those who tell of a win know more or less of the bid; only another price is another win.
     """
     if isinstance(request, Settle):
