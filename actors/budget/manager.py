@@ -107,7 +107,7 @@ class BudgetManager(LightActor):
         campaign_ids: Campaigns to lease from at the start, before anyone asks.
         kept: What outlives it; None: it knows nothing, and a restart forgets all.
         account: What others know of it.
-        tell_silent: Called with how many sources of news are silent, when that changes.
+        tell_silent: Called at each tick with how many sources of news are silent.
     """
 
     def __init__(
@@ -343,11 +343,9 @@ class BudgetManager(LightActor):
 
     def _listen(self) -> None:
         """Tell who has fallen silent, and who is heard again."""
-        changes = self._liveness.look(self.cell.clock())
-        for change in changes:
+        for change in self._liveness.look(self.cell.clock()):
             self.cell.reporter(_report_of(change, self.myAddress.path))
-        if changes:
-            self._tell_silent(len(self._liveness.silent()))
+        self._tell_silent(len(self._liveness.silent()))
 
     def _carry(self) -> bool:
         """Send what the wallet wants to send; false if there is no link just now.

@@ -19,6 +19,8 @@ from transport.segments import read_segment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from supervision import Report
+
 pytestmark = pytest.mark.slow
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "data" / "openrtb"
@@ -145,10 +147,55 @@ def test_without_the_ledger_bids_go_on_until_the_leases_end_and_again_after_it(n
     assert not any(bids_of(answer) for _, answer in stopped)
     for request, answer in stopped:
         check_answer(request, answer)
+    assert ("ledger_away", 506) in {(each["ext"]["reason"], each["nbr"]) for _, each in stopped}
     node.ledger = node._start_ledger()
     node.world.run(2.0)
     assert any(bids_of(answer) for _, answer in node.play(10))
     assert verify(node.paths.ledger_db).ok
+
+
+def test_a_budget_manager_that_dies_loses_no_reservation_and_no_lease(node: Node) -> None:
+    path = "bidder-1/agents/budget-manager"
+
+    def money() -> tuple[int, dict[str, int]]:
+        account = node.light_actors()[path].actor.describe()
+        return account["reservations"], account["held_micros"]
+
+    played = node.play(40)
+    before = money()
+    assert before[0] > 0
+    for _ in range(3):
+        node.world.cell.kill(node.light_actors()[path])
+        node.world.run(0.05)
+        assert money() == before
+    booked = sum(settle(node, request, answer) for request, answer in played)
+    assert money()[0] == 0
+    report = verify(node.paths.ledger_db)
+    assert report.ok
+    assert report.summary.settled_micros == booked > 0
+
+
+def test_an_exchange_that_tells_nothing_gets_a_trickle_of_bids_until_it_does(
+    tmp_path: Path,
+) -> None:
+    money = {"silence_s": 2.0, "silence_bids": 20, "slow_micros_per_s": 4_000}
+    node = Node(tmp_path, settings={"money": money})
+    reports: list[Report] = []
+    node.world.cell.reporter = reports.append
+    first = node.play(40)
+    node.world.run(2.0)
+    slow = node.play(40, pause_s=0.01)
+    assert [report.kind for report in reports] == ["slow_on"]
+    assert node.metrics.gauges["money.silent"] == 1
+    reasons = [(answer["ext"]["reason"], answer["nbr"]) for _, answer in slow if "nbr" in answer]
+    assert ("slow_mode", 505) in reasons
+    assert 0 < sum(len(bids_of(answer)) for _, answer in slow) < 10
+    for request, answer in first:
+        settle(node, request, answer)
+    node.world.run(0.2)
+    assert [report.kind for report in reports] == ["slow_on", "slow_off"]
+    assert sum(len(bids_of(answer)) for _, answer in node.play(40)) > 20
+    node.close()
 
 
 def test_a_bidder_that_dies_leaves_its_money_blocked_not_lost(node: Node) -> None:
