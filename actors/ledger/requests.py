@@ -50,7 +50,13 @@ def key_of(request: MoneyRequest) -> str:
 
 
 def said(request: MoneyRequest) -> str:
-    """Return what was asked, as the journal keeps it."""
+    """Return what was asked, as the journal keeps it.
+
+    The multipliers that a bidder tells along with a request are no part of it: it tells its present
+    ones with each repetition.
+    """
+    if isinstance(request, LeaseRequest):
+        request = msgspec.structs.replace(request, pace=0.0, goal=0.0)
     return msgspec.json.encode(request).decode()
 
 
