@@ -64,6 +64,7 @@ def examine(settings: Settings, *, node_runs: bool) -> list[Finding]:
     paths = NodePaths(settings.node.data_dir)
     findings = [check_python(sys.version_info[:2]), *check_distributions()]
     findings += [check_folder(paths), check_sockets(paths), check_disk(paths)]
+    findings.append(check_ledger(settings, paths))
     findings.append(check_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
     findings.append(Finding("node", "ok", "running" if node_runs else "not running"))
     if not node_runs:
@@ -71,6 +72,23 @@ def examine(settings: Settings, *, node_runs: bool) -> list[Finding]:
     findings += check_notices(settings)
     findings += check_world(settings)
     return findings
+
+
+def check_ledger(settings: Settings, paths: NodePaths) -> Finding:
+    """Can the ledger's database be read?"""
+    from actors.ledger.engines import database_of
+    from actors.ledger.errors import LedgerError
+    from actors.ledger.verify import show
+
+    money = settings.money
+    try:
+        database = database_of(money.database or str(paths.ledger_db), money.database_password_file)
+        if not database.is_made():
+            return Finding("ledger", "ok", f"{database}: none yet, the first start makes it")
+        summary = show(database)
+    except LedgerError as error:
+        return Finding("ledger", "fault", str(error), "without a ledger nothing is bid")
+    return Finding("ledger", "ok", f"{summary.path}: {summary.settlements} settlements")
 
 
 def check_python(version: tuple[int, int]) -> Finding:

@@ -64,6 +64,9 @@ def start(settings: Settings, *, detach: bool) -> None:
     paths.make()
     refuse_full_disk(paths)
     record = json.dumps(settings.model_dump(mode="json"), indent=2)
+    # For nobody else: there may be a database's password in it.
+    paths.settings_file.touch(mode=0o600)
+    paths.settings_file.chmod(0o600)
     paths.settings_file.write_text(record + "\n", encoding="utf-8")
     run = functools.partial(_run, settings)
     say(f"starting {settings.node.name} on {paths.data_dir} ...")

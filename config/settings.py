@@ -8,6 +8,7 @@ An unknown key in any layer stops the start: a typo must not be found in the thi
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_FILE = Path(__file__).with_name("default.toml")
+
+
+#: The password in a URL, between what stands before and behind it.
+_PASSWORD = re.compile(r"(://[^/@:]*:)[^/@]*(@)")
 
 
 class NodeSettings(Section):
@@ -318,13 +323,20 @@ def origins(
 ) -> dict[str, tuple[object, str]]:
     """Return every setting by dotted name, with its value and where that comes from.
 
+    These are for people to look at: passwords within URLs are masked.
+
     Raises:
         ConfigError: As :func:`load_settings`.
     """
     settings = load_settings(file, overrides, environment)
     sources = _layers(file, overrides, environment).sources
     flat = flatten(settings.model_dump(mode="json"))
-    return {name: (value, sources.get(name, "default")) for name, value in flat.items()}
+    return {name: (_masked(value), sources.get(name, "default")) for name, value in flat.items()}
+
+
+def _masked(value: object) -> object:
+    """Return a value without the password that a URL in it may have."""
+    return _PASSWORD.sub(r"\1***\2", value) if isinstance(value, str) else value
 
 
 def _layers(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from sqlalchemy import URL, bindparam, cast, create_engine, event, func, make_url, select
+from sqlalchemy import URL, bindparam, cast, create_engine, event, func, inspect, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import SQLAlchemyError
@@ -54,6 +54,26 @@ class Database:
     def exists(self) -> bool:
         """Whether it can be asked at all: a file that is there, or any server."""
         return self.file is None or self.file.is_file()
+
+    def is_made(self) -> bool:
+        """Whether a ledger has been made in it.
+
+        Raises:
+            LedgerStoreError: It can't be asked.
+        """
+        if not self.exists:
+            return False
+        engine = self.reading()
+        try:
+            with engine.connect() as connection:
+                return inspect(connection).has_table("facts")
+        except SQLAlchemyError as error:
+            raise LedgerStoreError(
+                f"cannot reach {self}: {plain_cause(error)}; check the server, the name of the"
+                " database and the rights"
+            ) from error
+        finally:
+            engine.dispose()
 
     def writing(self) -> Engine:
         """Return an engine whose transactions exclude other writers."""
@@ -175,7 +195,7 @@ def _url_of(where: Path | str, password: str) -> URL:
         return URL.create("sqlite", database=str(where))
     try:
         url = make_url(where)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, ValueError) as error:
         # Not the text itself: there may be a password in it.
         raise LedgerStoreError(
             "money.database is no URL; write postgresql+psycopg://USER@HOST/DATABASE, or leave it"

@@ -142,6 +142,19 @@ def test_an_address_of_many_parts_stands_in_brackets() -> None:
     assert addresses("0.0.0.0", [1, 2]) == ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2"]
 
 
+def test_a_doctor_says_whether_the_ledgers_database_can_be_reached(run: Run) -> None:
+    def verdict(*more: str) -> dict[str, str]:
+        findings = json.loads(run("doctor", "-o", "json", *more).stdout)
+        found: dict[str, str] = next(each for each in findings if each["check"] == "ledger")
+        return found
+
+    assert verdict()["verdict"] == "ok"
+    lost = verdict("--set", "money.database=postgresql+psycopg://me:hunter2@127.0.0.1:1/ledger")
+    assert lost["verdict"] == "fault"
+    assert "check the server" in lost["found"]
+    assert "hunter2" not in lost["found"]
+
+
 def test_a_doctor_warns_of_notices_that_nobody_can_reach(run: Run) -> None:
     def notices(*more: str) -> list[str]:
         findings = json.loads(run("doctor", "-o", "json", *more).stdout)

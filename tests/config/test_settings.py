@@ -194,3 +194,15 @@ def test_a_rule_of_ours_is_told_in_our_words() -> None:
     with pytest.raises(ConfigError) as caught:
         load_settings(None, {"gateway": {"port": 7300}}, NOTHING)
     assert "Value error" not in str(caught.value)
+
+
+def test_the_password_of_a_database_is_masked_where_settings_are_shown() -> None:
+    where = "postgresql+psycopg://me:hunter2@db.example/ledger"
+    found = origins(None, {"money": {"database": where}}, {})
+    assert found["money.database"][0] == "postgresql+psycopg://me:***@db.example/ledger"
+    assert load_settings(None, {"money": {"database": where}}, {}).money.database == where
+
+
+def test_a_time_zone_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no time zone"):
+        load_settings(None, {"money": {"timezone": "Mars/Olympus"}}, {})
