@@ -233,7 +233,7 @@ class Pacing:
         state = paced.pacer.begin(level, plan, whole.allowance_micros, at_s, spent)
         if abs(state.behind) > TOO_FAR:
             from_s, before = max(at_s, from_s), spent
-            state = PaceState(at_s, 0, level)
+            state = PaceState(at_s, 0, state.level)
         return msgspec.structs.replace(
             track,
             day=standing.day,
@@ -248,7 +248,8 @@ class Pacing:
         """Return a state that has come a little nearer to the multiplier of others."""
         if pace <= 0.0:
             return state
-        level = state.level + PULL * (math.log(pace) - state.level)
+        others = math.log(min(max(pace, LOWEST_MULTIPLIER), 1.0))
+        level = state.level + PULL * (others - state.level)
         return msgspec.structs.replace(state, level=level)
 
     # --- goals ---------------------------------------------------------------------------------

@@ -89,10 +89,13 @@ class Pacer(msgspec.Struct, frozen=True):
             spent_micros: Of the budget, until now.
         """
         behind = 0.0
-        if budget_micros > 0 and at_s < plan.ends_s:
+        if budget_micros > 0 and at_s < plan.ends_s and plan.starts_s < plan.ends_s:
             _, unit = self._horizon(plan, budget_micros, at_s)
             behind = (budget_micros * plan.share(at_s) - spent_micros) / unit
-        return PaceState(at_s, spent_micros, level, behind)
+        return PaceState(at_s, spent_micros, self._within(level), behind)
+
+    def _within(self, level: float) -> float:
+        return min(max(level, self.lowest), self.highest)
 
     def _horizon(self, plan: SpendPlan, budget_micros: int, at_s: float) -> tuple[float, float]:
         """Return a horizon's length in seconds, and what the plan spends in it, in micros."""
@@ -115,7 +118,7 @@ class Pacer(msgspec.Struct, frozen=True):
             spent_micros: Of the budget, until now.
         """
         elapsed_s = at_s - state.at_s
-        if elapsed_s <= 0.0 or budget_micros <= 0 or at_s >= plan.ends_s:
+        if elapsed_s <= 0.0 or budget_micros <= 0 or not plan.starts_s < plan.ends_s > at_s:
             return state
         horizon_s, unit = self._horizon(plan, budget_micros, at_s)
         share = plan.share(at_s)
@@ -129,7 +132,7 @@ class Pacer(msgspec.Struct, frozen=True):
         change = self.controller.step(
             Reading(elapsed, spent, planned, behind, state.behind, drift, state.drift, thrift)
         )
-        level = min(max(state.level + change, self.lowest), self.highest)
+        level = self._within(state.level + change)
         return PaceState(at_s, spent_micros, level, behind, drift)
 
 

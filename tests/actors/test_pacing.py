@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors.budget.pacing import Pacing
 from config.trade import PacingSettings
@@ -175,3 +177,40 @@ def test_a_goal_that_others_have_learnt_is_taken_over() -> None:
     assert late.multiplier("c1") == pytest.approx(0.2)
     assert late.levels("c1")[1] == pytest.approx(0.5)
     assert math.isclose(late.describe()["c1"], 0.2)
+
+
+@given(
+    words=st.lists(
+        st.tuples(
+            st.floats(-2e5, 4e5),
+            st.integers(0, 2 * BUDGET),
+            st.integers(0, 2 * BUDGET),
+            st.integers(0, 2 * BUDGET),
+            st.sampled_from([0.0, 1e-6, 0.5, 1_000.0]),
+            st.integers(21, 26),
+        ),
+        max_size=12,
+    ),
+    daily=st.none() | st.integers(1, BUDGET),
+    flight=st.sampled_from([{}, SIX_HOURS, {"ends_at": NOON}, {"goal_cpa_micros": 7}]),
+)
+def test_whatever_is_heard_a_multiplier_is_above_0_and_at_most_1(
+    words: list[tuple[float, int, int, int, float, int]], daily: int | None, flight: dict[str, Any]
+) -> None:
+    paced = pacing(daily_budget_micros=daily, **flight)
+    for at_s, settled, today, budget, told, day in words:
+        paced.hear(
+            standing(
+                at_s,
+                settled,
+                today,
+                budget_micros=budget,
+                daily_budget_micros=daily,
+                day=f"2026-11-{day}",
+                pace=told,
+                goal=told,
+            )
+        )
+        paced.converted("c1", settled)
+        assert 0.0 < paced.multiplier("c1") <= 1.0
+        assert all(0.0 <= level <= 1_000.0 for level in paced.levels("c1"))
