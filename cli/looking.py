@@ -42,6 +42,15 @@ def name_of(node: TreeNode) -> str:
     return str(node.get("name") or node.get("id") or "?")
 
 
+def slow_lines(root: TreeNode) -> Iterator[str]:
+    """Yield who of a tree bids slowly, because no news of its money comes."""
+    for node in walk(root):
+        silent = (node.get("details") or {}).get("silent")
+        if silent:
+            names = ", ".join(each or "an exchange without a name" for each in silent)
+            yield f"{name_of(node)} bids slowly: nothing is heard of its bids from {names}"
+
+
 def drawn_lines(node: TreeNode, lead: str = "", branch: str = "") -> Iterator[tuple[str, TreeNode]]:
     """Yield each node with its id behind the lines that connect it to its parent."""
     hidden = f" (+{node['hidden']})" if node.get("hidden") else ""

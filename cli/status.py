@@ -8,6 +8,7 @@ import click
 
 from cli.errors import CommandError
 from cli.exits import Exit
+from cli.looking import slow_lines
 from cli.node import Node, node_options
 from cli.output import emit, output_option, print_facts
 
@@ -42,7 +43,7 @@ def _unwell(node: Node) -> list[str]:
         return [f"its folder {paths.data_dir} was removed: stop it, nothing it does is kept"]
     try:
         tree = node.ask("tree")
-        return [*_idle(tree), *_slow(tree)]
+        return [*_idle(tree), *slow_lines(tree)]
     except CommandError as error:
         return [error.message]
 
@@ -54,17 +55,6 @@ def _idle(part: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name} is {part.get('state')}{f' ({error})' if error else ''}"
     for child in part.get("children") or ():
         yield from _idle(child)
-
-
-def _slow(part: Mapping[str, Any]) -> Iterator[str]:
-    """Yield who bids slowly, because no news of its money comes."""
-    silent = (part.get("details") or {}).get("silent")
-    if silent:
-        names = ", ".join(each or "an exchange without a name" for each in silent)
-        name = part.get("name") or part.get("id")
-        yield f"{name} bids slowly: nothing is heard of its bids from {names}"
-    for child in part.get("children") or ():
-        yield from _slow(child)
 
 
 def _render(answer: dict[str, object]) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.errors import CommandError
 from cli.exits import Exit
 from cli.ledger.place import database, plain, plain_errors
+from cli.looking import slow_lines
 from cli.node import Node, node_options
 from cli.output import dollars, emit, output_option, print_facts, print_table
 
@@ -33,9 +35,17 @@ def show(node: Node, by: str, output: str) -> None:
     from actors.ledger.verify import show as read
 
     with plain_errors():
-        summary = plain(read(database(node)))
+        summary = plain(read(database(node))) | {"slow": _slow(node)}
     views = {"campaign": _print_campaigns, "advertiser": _print_advertisers, "day": _print_days}
     emit(summary, output, views[by])
+
+
+def _slow(node: Node) -> list[str]:
+    """Return which bidders bid slowly now, and why; none does where no node runs."""
+    try:
+        return list(slow_lines(node.ask("tree")))
+    except CommandError:
+        return []
 
 
 @click.command()
@@ -138,4 +148,5 @@ def _totals(summary: dict[str, Any]) -> list[tuple[str, object]]:
         ("won without budget", dollars(summary["unfunded_micros"])),
         ("settlements", summary["settlements"]),
         ("open leases", summary["open_leases"]),
+        *(("slow", line) for line in summary.get("slow", ())),
     ]

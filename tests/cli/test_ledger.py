@@ -63,6 +63,17 @@ def test_show_and_verify_tell_the_end_of_the_journal_and_know_it_again(run: Run)
     assert run("verify", "--head", "nonsense").exit_code == 2
 
 
+def test_show_tells_who_bids_slowly_because_no_news_comes(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert json.loads(run("show", "-o", "json").stdout)["slow"] == []
+    manager = {"name": "bidder-2/agents/budget-manager", "details": {"silent": ["adx"]}}
+    monkeypatch.setattr("cli.node.Node.ask", lambda *_: {"id": "node", "children": [manager]})
+    told = "bidder-2/agents/budget-manager bids slowly: nothing is heard of its bids from adx"
+    assert json.loads(run("show", "-o", "json").stdout)["slow"] == [told]
+    assert "bids slowly" in run("show").stdout
+
+
 def test_csv_has_a_line_for_each_posting_and_sums_to_nothing(run: Run) -> None:
     rows = list(csv.DictReader(io.StringIO(run("export").stdout)))
     assert sum(int(row["micros"]) for row in rows) == 0
