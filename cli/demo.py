@@ -11,6 +11,8 @@ import click
 from cli.bid import ask_gateway, print_decision
 from cli.exits import Exit
 from cli.launch import state_of
+from cli.ledger.place import plain, plain_errors
+from cli.ledger.reconcile import compare, print_books
 from cli.load import Order, play, progress, sample_market
 from cli.node import Node, node_options, set_option
 from cli.numbers import FiniteRange
@@ -38,7 +40,7 @@ _LOOK_AT = 20
 def demo(
     context: click.Context, /, node: Node, assignments: dict[str, object], duration: float
 ) -> None:
-    """Start a node, play traffic against it, explain one decision, show the tree.
+    """Start a node, play traffic against it, explain one decision, show the money and the tree.
 
     A node that runs already is used as it is. It goes on running: `bidwright down` stops it.
     Exit code 3 when a request was not answered or an answer broke a rule.
@@ -54,6 +56,9 @@ def demo(
     print_summary(summary)
     _heading("one decision, explained")
     print_decision(_some_decision(node, order))
+    _heading("the money: ledger, decision log and notices compared")
+    with plain_errors():
+        print_books(plain(compare(node)))
     _heading("the supervision tree")
     print_tree(node.ask("tree"))
     click.echo("\nThe node goes on running. Try `bidwright tree`, `bidwright ledger verify`,")

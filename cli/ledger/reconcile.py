@@ -29,13 +29,18 @@ def reconcile(context: click.Context, /, node: Node, output: str) -> None:
     price, above the bid, or to another campaign. Exit code 3 when there is any difference.
     """
     with plain_errors():
-        found = plain(_compare(node))
-    emit(found, output, _print)
+        found = plain(compare(node))
+    emit(found, output, print_books)
     if not found["ok"]:
         context.exit(Exit.DEGRADED)
 
 
-def _compare(node: Node) -> Reconciliation:
+def compare(node: Node) -> Reconciliation:
+    """Compare the three books of a node.
+
+    Raises:
+        LedgerError: The ledger can't be read.
+    """
     from actors.events.notice_rules import terms_of
     from actors.ledger import evidence
     from actors.ledger.reconcile import Books
@@ -57,7 +62,8 @@ def _compare(node: Node) -> Reconciliation:
         books.close()
 
 
-def _print(found: dict[str, Any]) -> None:
+def print_books(found: dict[str, Any]) -> None:
+    """Print a comparison for a person."""
     if found["differences"]:
         rows = [(each["kind"], each["key"], each["detail"]) for each in found["differences"]]
         print_table(("difference", "bid", "figures"), rows)
