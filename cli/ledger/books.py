@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,9 +15,11 @@ from cli.ledger.place import database, plain, plain_errors
 from cli.looking import slow_lines
 from cli.node import Node, node_options
 from cli.output import dollars, emit, output_option, print_facts, print_table
+from config.errors import ConfigError
 
 if TYPE_CHECKING:
     from actors.ledger.journal import Head
+    from config.campaigns import Campaign
 
 _SUMS = ("budget_micros", "settled_micros", "leased_micros", "free_micros", "unfunded_micros")
 
@@ -36,8 +40,21 @@ def show(node: Node, by: str, output: str) -> None:
 
     with plain_errors():
         summary = plain(read(database(node))) | {"slow": _slow(node)}
+    _add_plans(node, summary)
     views = {"campaign": _print_campaigns, "advertiser": _print_advertisers, "day": _print_days}
     emit(summary, output, views[by])
+
+
+def _add_plans(node: Node, summary: dict[str, Any]) -> None:
+    """Set today's spend beside today's plan; without a campaign file there is none."""
+    from cli.ledger.plans import add_plans
+    from config.campaigns import load_campaigns
+
+    settings = node.running_settings()
+    campaigns: tuple[Campaign, ...] = ()
+    with contextlib.suppress(ConfigError):
+        campaigns = load_campaigns(settings.node.campaign_file)
+    add_plans(summary, campaigns, settings, datetime.now(tz=UTC))
 
 
 def _slow(node: Node) -> list[str]:
@@ -89,14 +106,18 @@ def _print_campaigns(summary: dict[str, Any]) -> None:
             dollars(each["settled_micros"]),
             dollars(each["leased_micros"]),
             dollars(each["free_micros"]),
+            dollars(each["today_micros"]),
+            None if each["planned_micros"] is None else dollars(each["planned_micros"]),
             each["settlements"],
             each["open_leases"],
             each["active"],
         )
         for each in summary["campaigns"]
     ]
-    headings = ("campaign", "budget", "spent", "leased", "free", "wins", "leases", "active")
-    print_table(headings, rows, spare=("active", "leases", "budget", "wins"))
+    money = ("budget", "spent", "leased", "free", "today", "planned today")
+    headings = ("campaign", *money, "wins", "leases", "active")
+    spare = ("active", "leases", "budget", "wins", "planned today", "today")
+    print_table(headings, rows, spare=spare)
     print_facts(_totals(summary))
 
 
