@@ -18,6 +18,12 @@ LATE_S: Final = 0.003
 """A timer that is later than this waited for others; a loop's own clock counts milliseconds."""
 
 
+BEHIND_S: Final = 0.02
+"""A loop whose work waits longer than this is behind with it ..."""
+BEHIND_FOR_S: Final = 0.1
+"""... and not for a moment only, if it has not rested for so long (as CoDel's interval)."""
+
+
 class LoopAge:
     """What one loop knows of the age of its work.
 
@@ -54,6 +60,10 @@ class LoopAge:
         elif now_s - self._due_s > self.lag_s:  # a timer that has not even rung yet tells as much
             self.lag_s = now_s - self._due_s
         return now_s - self.lag_s
+
+    def is_behind(self) -> bool:
+        """Tell whether there is more work than the loop gets to, and has been for some time."""
+        return self.lag_s > BEHIND_S and self._clock() - self.awake_s > BEHIND_FOR_S
 
     def _set(self, now_s: float) -> None:
         self._is_set = True

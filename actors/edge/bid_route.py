@@ -104,8 +104,10 @@ class BidRoute:
         return reply
 
     def _is_full(self) -> bool:
+        if not self._options.sheds:
+            return False
         in_hand = self._gateways.waiting + self._coming
-        return self._options.sheds and not self._limiter.has_room(in_hand)
+        return not self._limiter.has_room(in_hand) or self._age.is_behind()
 
     def _count(self, reply: HttpReply, arrived_s: float) -> None:
         self._numbers.answered("bid", reply.status, self._clock() - arrived_s)

@@ -146,7 +146,6 @@ class Intake:
             self._refuse(received.header, admitted)
             return
         pending = Pending(received.header, name, admitted, now_s - age_s + admitted.time_s)
-        pending.begun_s = now_s
         if envelope is None:
             pending.may_explain = kit.explains
         else:
@@ -186,7 +185,8 @@ class Intake:
             del self._in_hand[pending.name]
         if answer is not None:
             self._memory.keep(pending.name, answer)
-        taken_s, time_s = self._cell.clock() - pending.begun_s, pending.deadline_s - pending.begun_s
+        time_s = pending.admitted.time_s
+        taken_s = time_s - (pending.deadline_s - self._cell.clock())
         self._limiter.answered(taken_s, time_s, self._cell.awake_s)
 
 

@@ -9,8 +9,8 @@ for another reason than want of processor time.
 
 Where others take the processor away now and then, some answers are slow however little is in hand,
 and a bound that only ever heard of slow answers would fall until the loop starved. So it does not
-fall below what is in hand at the present pace when answers take their proper time: in hand = pace x
-time (Little, 1961).
+fall below what is in hand at the present pace when answers take a good part of their time: in hand
+= pace x time (Little, 1961).
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ FEWEST: Final = 16
 """Answers that make a judgement."""
 BUSY_S: Final = 0.01
 """A loop that has not rested for so long is short of processor time."""
+FLOOR_SHARE: Final = 0.2
+"""Of its time, what an answer takes on average with as much in hand as there may always be."""
 PACE_S: Final = 0.25
 """Over so long the pace of answers is averaged."""
 _DECREASE: Final = 0.85
@@ -49,7 +51,7 @@ class Limiter:
 
     Attributes:
         limit: The bound now.
-        typical_s: How long answers took lately, from being begun to departure.
+        typical_s: How long answers took lately, until their departure.
     """
 
     __slots__ = (
@@ -90,9 +92,9 @@ class Limiter:
         """Learn from an answer that leaves.
 
         Args:
-            taken_s: From when it was begun until now. What it had waited before is not the doing of
-                what is in hand, and is not made better by less of it.
-            time_s: What it was allowed to take from then on.
+            taken_s: Until now, from its arrival, or from when it was begun where what it had waited
+                before is not the doing of what is in hand.
+            time_s: What it was allowed to take since the same moment.
             awake_s: Since when the loop that does the work has not rested.
         """
         self.typical_s += _FORGET * (taken_s - self.typical_s)
@@ -114,6 +116,6 @@ class Limiter:
             if self._demand >= _DEMAND * self.limit:
                 self.limit = min(float(self._most), self.limit * _INCREASE + 1.0)
         elif busy:
-            proper = max(float(LEAST), self._pace * TARGET_SHARE * self._allowed_s)
+            proper = max(float(LEAST), self._pace * FLOOR_SHARE * self._allowed_s)
             self.limit = min(float(self._most), max(proper, self.limit * _DECREASE))
         self._answers = self._slow = self._demand = 0

@@ -19,7 +19,6 @@ class Pending:
         deadline_s: When its answer must leave, cell's clock.
 
     Attributes:
-        begun_s: When it was begun, cell's clock.
         exchange: Who asks, as the edge knows it; "" if it does not.
         may_explain: Whoever asks may be told why there is no bid.
         headers: All who wait for this answer.
@@ -30,7 +29,6 @@ class Pending:
 
     __slots__ = (
         "admitted",
-        "begun_s",
         "deadline_s",
         "decided",
         "exchange",
@@ -48,7 +46,6 @@ class Pending:
         self.may_explain = False
         self.admitted = admitted
         self.deadline_s = deadline_s
-        self.begun_s = deadline_s - admitted.time_s
         self.missing = len(admitted.request.imp)
         self.decided: list[Decided] = []
         self.reasons: dict[str, str] = {}

@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.edge.age import PROBE_S, LoopAge
-from actors.gateway.overload import BUSY_S, FEWEST, FIRST, INTERVAL_S, LEAST, TARGET_SHARE, Limiter
+from actors.edge.age import BEHIND_FOR_S, BEHIND_S, PROBE_S, LoopAge
+from actors.gateway.overload import (
+    BUSY_S,
+    FEWEST,
+    FIRST,
+    FLOOR_SHARE,
+    INTERVAL_S,
+    LEAST,
+    TARGET_SHARE,
+    Limiter,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,9 +73,10 @@ def test_slow_answers_of_a_busy_loop_lower_the_bound_but_never_to_nothing() -> N
 def test_slow_answers_at_a_good_pace_leave_in_hand_what_that_pace_needs() -> None:
     now = Now()
     limiter = Limiter(now, 1_000)
-    pace = FEWEST / INTERVAL_S
-    hear(limiter, now, SLOW_S, busy=True, rounds=200)
-    assert limiter.limit == pytest.approx(pace * TARGET_SHARE * TIME_S, rel=0.05)
+    pace = 2 * FEWEST / INTERVAL_S
+    for _ in range(400):
+        hear(limiter, now, SLOW_S, busy=True, every_s=INTERVAL_S / 2)
+    assert limiter.limit == pytest.approx(pace * FLOOR_SHARE * TIME_S, rel=0.05)
     assert limiter.limit > LEAST
 
 
@@ -158,6 +168,23 @@ def test_what_a_busy_loop_serves_is_as_old_as_its_timer_is_late() -> None:
     loop.ring()
     assert loop.serve(0.001) == pytest.approx(0.051 - PROBE_S)
     assert loop.age.awake_s == 10.0
+
+
+def test_a_loop_is_behind_when_its_work_has_been_late_for_some_time_and_not_after_one_stall() -> (
+    None
+):
+    loop = Loop()
+    loop.serve(2 * BEHIND_S)
+    loop.serve(0.0)
+    loop.ring()
+    assert not loop.age.is_behind(), "a stall"
+    while loop.now_s < 10.0 + 2 * BEHIND_FOR_S:
+        loop.serve(2 * BEHIND_S)
+        loop.ring()
+    assert loop.age.is_behind()
+    loop.serve(0.0)
+    loop.ring()
+    assert not loop.age.is_behind(), "it has caught up"
 
 
 def test_a_loop_that_catches_up_is_rested_and_its_work_is_new() -> None:
