@@ -27,12 +27,10 @@ def shading(data: Path, seed: int, output: str) -> None:
     foretell held-back auctions, and what rules of bidding earn of all that there was to earn.
     """
     import msgspec
-    import torch
 
     from models.errors import ModelError
     from models.landscape.evaluation import evaluate_shading
 
-    torch.set_num_threads(1)
     say("fitting on the first half of the log ...")
     try:
         found = msgspec.to_builtins(evaluate_shading(data, seed))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
+import torch
 
 from models.evaluation import Interval
 from models.landscape.learner import LandscapeSettings, density_loss, fit_landscape
@@ -89,6 +90,7 @@ def evaluate_shading(folder: Path, seed: int) -> Report:
         EvaluationError: The log can't be read.
     """
     log = read_log(folder)
+    torch.set_num_threads(1)  # small matrices: threads that wait for each other take longer
     settings = LandscapeSettings()
     rng = np.random.default_rng((seed, 50))
     begin_s = time.perf_counter()
