@@ -18,6 +18,7 @@ A day is an ISO date. A slash or per cent sign in an id is written as in URLs.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote, unquote
 
@@ -90,5 +91,7 @@ def may_be_negative(account: str) -> bool:
     return account == HOUSE or account.startswith("advertiser/")
 
 
+# Quoting is a third of the cost of a booking, and the names are always the same ones.
+@lru_cache(maxsize=8192)
 def _plain(name: str) -> str:
     return quote(name, safe=" :;,!@$&'()*+=~")
