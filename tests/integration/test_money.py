@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -19,6 +20,8 @@ from tests.integration.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from tests.money.postgres import PostgresServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -244,3 +247,45 @@ def test_budgets_that_run_out_are_spent_to_the_end_and_never_above(
         spent = [campaign["settled_micros"] for campaign in summary["campaigns"]]
         assert all(micros <= budget_micros for micros in spent)
         assert max(spent) > budget_micros / 2
+
+
+def test_what_was_bid_billed_and_booked_agrees_and_a_refund_is_done_once(
+    node: Node, asker: Asker
+) -> None:
+    (bid,) = asker.bids(1)
+    assert asker.bill(bid)["ok"]
+    wins = [entry["request"]["key"] for entry in journal(node) if entry["kind"] == "settle"]
+    key = wins[-1]
+    before = node.json("ledger", "show")["settled_micros"]
+    orders = [node.json("ledger", "refund", key, "--key", "once") for _ in range(2)]
+    assert orders[0] == orders[1]
+    assert node.json("ledger", "show")["settled_micros"] == before - orders[0]["micros"] < before
+    found = node.json("ledger", "reconcile")
+    assert found["ok"], found
+    assert found["bookings"] > 0
+
+
+def journal(node: Node) -> list[dict[str, Any]]:
+    """The entries of the ledger's journal, as a user exports them."""
+    done = node.run("ledger", "export", "--format", "jsonl")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_node_on_postgresql_survives_its_server_with_every_win_booked_once(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres_server.url(postgres_server.fresh_database())
+    monkeypatch.setenv("BIDWRIGHT_MONEY__DATABASE", url)
+    with running_node() as node:
+        load = node.start_load("--rate", 100, "--duration", 4, "--patience", 25)
+        eventually(lambda: node.json("ledger", "show")["settlements"] > 20, 15.0, "wins are booked")
+        postgres_server.restart()
+        load.wait(60)
+        summary = node.load_summary()
+        assert summary["answered"] == summary["sent"]
+        assert summary["event_errors"] == {}
+        report = node.json("ledger", "verify")
+        assert report["ok"], report
+        assert report["summary"]["path"].startswith("postgresql+psycopg://")
+        assert report["summary"]["settlements"] == summary["wins"]
+        assert node.json("ledger", "reconcile")["ok"]
