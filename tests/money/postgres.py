@@ -193,7 +193,7 @@ class PostgresServer:
 
     def hang_up(self, name: str) -> None:
         """Cut all connections to a database, as a restart of the server would."""
-        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        query = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
         with self.connect("postgres") as connection:
             connection.execute(query, (name,))
 
