@@ -209,8 +209,10 @@ def test_show_tells_what_is_settled_leased_and_free(store: LedgerStore, path: Pa
         ("DELETE FROM leases", "leases_are_the_journals"),
         ("UPDATE journal SET answer = ' ' WHERE seq = 3", "no_entry_was_changed"),
         (
-            "UPDATE postings SET account = 'campaign/winter/spent/2027-01-15'"
-            " WHERE seq = 4 AND micros < 0",
+            (
+                "UPDATE postings SET account = 'campaign/winter/spent/2027-01-15'"
+                " WHERE seq = 4 AND micros < 0"
+            ),
             "never_overspent",
         ),
         ("UPDATE postings SET micros = micros + 1 WHERE seq = 4 AND line = 0", "postings_sum_to_0"),
