@@ -27,12 +27,13 @@ def refund(rows: Rows, request: Refund) -> Refunded | MoneyRefused:
         return MoneyRefused(f"no win {request.settle_key!r} was settled; check the key")
     left = settlement.booked_micros - settlement.refunded_micros
     micros = request.micros or left
-    spent = rows.day(before.campaign_id, settlement.day).spent_micros
     if not left:
         return MoneyRefused(f"win {request.settle_key!r}: all that was booked is given back")
-    if not 0 < micros <= min(left, spent):
+    # Less where an adjustment has credited the day already.
+    most = min(left, rows.day(before.campaign_id, settlement.day).spent_micros)
+    if not 0 < micros <= most:
         return MoneyRefused(
-            f"win {request.settle_key!r}: {left} micros of its booking are left to refund, not"
+            f"win {request.settle_key!r}: {most} micros of its booking can be given back, not"
             f" {micros}"
         )
     campaign, refunded = books.refund(before, settlement, micros)
