@@ -14,11 +14,8 @@ from actors.ledger.errors import LedgerSchemaError, LedgerStoreError
 from actors.ledger.rows import Wanted
 from actors.ledger.store import LedgerStore
 from actors.ledger.verify import entries, reading, show, verify
-from tests.money.worlds import TERMS, Ledger
+from tests.money.worlds import TERMS, Ledger, lived
 from transport.money import (
-    LeaseGranted,
-    LeaseRequest,
-    LeaseReturn,
     MoneyRefused,
     MoneyRequest,
     Settle,
@@ -33,6 +30,10 @@ if TYPE_CHECKING:
     from tests.money.postgres import PostgresServer
 
 BUDGETS = {"autumn": 5_000, "win/ter": 700}
+CORRECTIONS = (
+    Refund("back-1", "win-1", 20, "invalid traffic"),
+    Adjust("fee-1", "win/ter", 7, "fee"),
+)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -49,27 +50,10 @@ def store(database: Database) -> Iterator[LedgerStore]:
     store.close()
 
 
-def lived(store: LedgerStore) -> Ledger:
-    ledger = Ledger(store, BUDGETS, 0.0)
-    (granted,) = ledger.handle([LeaseRequest("r-1", "bidder-1", "autumn", 900)], 0.0)
-    assert isinstance(granted, LeaseGranted)
-    ledger.handle(
-        [
-            Settle("win-1", "autumn", granted.lease_id, 120, 150),
-            Settle("win-2", "autumn", granted.lease_id, 80, 100),
-            LeaseReturn(granted.lease_id, 300),
-            Refund("back-1", "win-1", 20, "invalid traffic"),
-            Adjust("fee-1", "win/ter", 7, "fee"),
-        ],
-        1.0,
-    )
-    return ledger
-
-
 def test_what_was_committed_is_there_for_the_next_store(
     store: LedgerStore, database: Database
 ) -> None:
-    ledger = lived(store)
+    ledger = lived(store, BUDGETS, *CORRECTIONS)
     store.close()
     heir = LedgerStore(database)
     snapshot = heir.snapshot()
@@ -84,7 +68,7 @@ def test_what_was_committed_is_there_for_the_next_store(
 def test_the_answer_to_an_operators_key_is_the_first_answer(
     store: LedgerStore, database: Database
 ) -> None:
-    lived(store)
+    lived(store, BUDGETS, *CORRECTIONS)
     store.close()
     heir = LedgerStore(database)
     orders: list[MoneyRequest] = [
@@ -104,7 +88,7 @@ def test_the_answer_to_an_operators_key_is_the_first_answer(
 
 
 def test_lookups_find_what_is_there_and_leave_out_the_rest(store: LedgerStore) -> None:
-    ledger = lived(store)
+    ledger = lived(store, BUDGETS, *CORRECTIONS)
     ledger.expire(99.0)
     lease_id = f"{store.snapshot().ledger_id}-1"
     found = store.find(
@@ -118,7 +102,7 @@ def test_lookups_find_what_is_there_and_leave_out_the_rest(store: LedgerStore) -
 
 
 def test_the_journal_cannot_be_changed(store: LedgerStore, database: Database) -> None:
-    lived(store)
+    lived(store, BUDGETS, *CORRECTIONS)
     engine = database.writing()
     for statement in ("UPDATE journal SET kind = ''", "DELETE FROM postings"):
         with pytest.raises(SQLAlchemyError, match="only grows"), engine.begin() as connection:
@@ -129,7 +113,7 @@ def test_the_journal_cannot_be_changed(store: LedgerStore, database: Database) -
 def test_verify_and_show_look_beside_a_ledger_that_works(
     store: LedgerStore, database: Database
 ) -> None:
-    ledger = lived(store)
+    ledger = lived(store, BUDGETS, *CORRECTIONS)
     report = verify(database, ledger.clerk.head)
     assert report.ok, report.violations
     assert show(database).days[0].spent_micros == 180
@@ -169,7 +153,7 @@ def test_a_ledger_whose_server_was_restarted_is_refused_and_the_next_one_goes_on
     postgres_server: PostgresServer, postgres_url: str
 ) -> None:
     store = LedgerStore(Database(postgres_url))
-    ledger = lived(store)
+    ledger = lived(store, BUDGETS, *CORRECTIONS)
     head = ledger.clerk.head
     postgres_server.restart()
     with pytest.raises(LedgerStoreError, match="or the server"):

@@ -13,8 +13,8 @@ from actors.ledger.journal import Entry, Head
 from actors.ledger.rows import Changes, Wanted
 from actors.ledger.store import LedgerStore
 from actors.ledger.verify import reading, show, verify
-from tests.money.worlds import TERMS, Ledger
-from transport.money import LeaseGranted, LeaseRequest, LeaseReturn, Settle, SettleAck
+from tests.money.worlds import TERMS, Ledger, lived
+from transport.money import Settle, SettleAck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,26 +48,10 @@ def tamper(path: Path, statement: str) -> None:
     engine.dispose()
 
 
-def lived(store: LedgerStore) -> Ledger:
-    """Return a ledger that has leased, settled and taken back."""
-    ledger = Ledger(store, BUDGETS, 0.0)
-    (granted,) = ledger.handle([LeaseRequest("r-1", "bidder-1", "autumn", 900)], 0.0)
-    assert isinstance(granted, LeaseGranted)
-    ledger.handle(
-        [
-            Settle("win-1", "autumn", granted.lease_id, 120, 150),
-            Settle("win-2", "autumn", granted.lease_id, 80, 100),
-            LeaseReturn(granted.lease_id, 300),
-        ],
-        1.0,
-    )
-    return ledger
-
-
 def test_what_was_committed_is_there_when_the_file_is_opened_again(
     store: LedgerStore, path: Path
 ) -> None:
-    ledger = lived(store)
+    ledger = lived(store, BUDGETS)
     heir = LedgerStore(path)
     snapshot = heir.snapshot()
     heir.close()
@@ -77,7 +61,7 @@ def test_what_was_committed_is_there_when_the_file_is_opened_again(
 
 
 def test_lookups_find_entries_by_key_and_rows_by_lease_and_settlement(store: LedgerStore) -> None:
-    ledger = lived(store)
+    ledger = lived(store, BUDGETS)
     ledger.expire(99.0)
     (lease_id,) = {f"{store.snapshot().ledger_id}-1"}
     found = store.find(
@@ -105,7 +89,7 @@ def changes(*campaigns: Campaign, entry: Entry | None = None) -> Changes:
 
 
 def test_a_burst_is_written_whole_or_not_at_all(store: LedgerStore) -> None:
-    lived(store)
+    lived(store, BUDGETS)
     again = Entry(99, "settle:win-1", "settle", "autumn", "", 0, "", "", (), "")
     with pytest.raises(LedgerStoreError) as caught:
         store.commit(changes(Campaign("autumn", "shop.example", 9_999), entry=again))
@@ -123,7 +107,7 @@ def test_the_database_itself_refuses_an_account_that_owes(store: LedgerStore) ->
 def test_the_database_itself_refuses_to_change_the_journal(
     store: LedgerStore, path: Path, table: str, verb: str
 ) -> None:
-    lived(store)
+    lived(store, BUDGETS)
     engine = Database(path).writing()
     with pytest.raises(IntegrityError, match="only grows"), engine.begin() as connection:
         connection.execute(text(verb.format(table)))
@@ -133,7 +117,7 @@ def test_the_database_itself_refuses_to_change_the_journal(
 def test_a_ledger_that_was_believed_dead_is_refused_when_it_wakes_up(
     store: LedgerStore, path: Path
 ) -> None:
-    ledger = lived(store)
+    ledger = lived(store, BUDGETS)
     heir = LedgerStore(path)
     with pytest.raises(LedgerFencedError, match="taken over"):
         ledger.handle([Settle("win-3", "autumn", "", 1)], 2.0)
@@ -167,7 +151,7 @@ def test_a_ledger_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> No
 
 
 def test_verify_finds_nothing_wrong_beside_a_running_ledger(store: LedgerStore, path: Path) -> None:
-    ledger = lived(store)
+    ledger = lived(store, BUDGETS)
     assert verify(path).ok
     ledger.expire(TERMS.lease_s + TERMS.win_window_s)
     report = verify(path)
@@ -177,7 +161,7 @@ def test_verify_finds_nothing_wrong_beside_a_running_ledger(store: LedgerStore, 
 
 
 def test_what_is_read_of_a_running_ledger_is_of_one_instant(store: LedgerStore, path: Path) -> None:
-    ledger = lived(store)
+    ledger = lived(store, BUDGETS)
     count = text("SELECT COUNT(*) FROM journal")
     with reading(Database(path)) as connection:
         before = connection.scalar(count)
@@ -188,7 +172,7 @@ def test_what_is_read_of_a_running_ledger_is_of_one_instant(store: LedgerStore, 
 
 
 def test_show_tells_what_is_settled_leased_and_free(store: LedgerStore, path: Path) -> None:
-    lived(store)
+    lived(store, BUDGETS)
     summary = show(path)
     autumn, winter = summary.campaigns
     assert (autumn.settled_micros, autumn.leased_micros, autumn.free_micros) == (200, 400, 4_400)
@@ -223,7 +207,7 @@ def test_show_tells_what_is_settled_leased_and_free(store: LedgerStore, path: Pa
 def test_verify_finds_rows_that_were_tampered_with(
     store: LedgerStore, path: Path, statement: str, rule: str
 ) -> None:
-    lived(store)
+    lived(store, BUDGETS)
     tamper(path, statement)
     report = verify(path)
     assert not report.ok
@@ -234,7 +218,7 @@ def test_verify_finds_rows_that_were_tampered_with(
 def test_an_end_of_the_journal_that_was_written_down_proves_what_came_before(
     store: LedgerStore, path: Path
 ) -> None:
-    ledger = lived(store)
+    ledger = lived(store, BUDGETS)
     remembered = ledger.clerk.head
     ledger.handle([Settle("win-3", "autumn", "", 5)], 2.0)
     assert verify(path, remembered).ok

@@ -10,6 +10,7 @@ from actors.ledger.books import BudgetPlan, LeaseTerms
 from actors.ledger.clerk import Clerk
 from actors.ledger.journal import Head, first_seal
 from actors.ledger.rows import Changes, Done, Found, Snapshot, Wanted
+from transport.money import LeaseGranted, LeaseRequest, LeaseReturn, Settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,3 +104,16 @@ class Ledger:
         self.clerk.expire(now_s)
         self.store.commit(self.clerk.take_changes())
         self.clerk.take_notices()
+
+
+def lived(store: Store, budgets: Mapping[str, int], *more: MoneyRequest) -> Ledger:
+    """A ledger that has leased, settled and taken back, and done ``more``."""
+    ledger = Ledger(store, budgets, 0.0)
+    (granted,) = ledger.handle([LeaseRequest("r-1", "bidder-1", "autumn", 900)], 0.0)
+    assert isinstance(granted, LeaseGranted)
+    wins = [
+        Settle("win-1", "autumn", granted.lease_id, 120, 150),
+        Settle("win-2", "autumn", granted.lease_id, 80, 100),
+    ]
+    ledger.handle([*wins, LeaseReturn(granted.lease_id, 300), *more], 1.0)
+    return ledger
