@@ -101,7 +101,8 @@ class PostgresVault:
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
         self._name = server.fresh_database()
-        self.where = Database(server.url(self._name))
+        self.url = server.url(self._name)
+        self.where = Database(self.url)
         self._reader = server.connect(self._name)
         self._interruptions = 0
 
@@ -125,11 +126,17 @@ class PostgresVault:
 
     def interrupt(self) -> None:
         self._interruptions += 1
-        self._reader.close()
         if self._interruptions % 8 == 0:
-            self._server.restart()
-        else:
-            self._server.hang_up(self._name)
+            self.kill_server()
+            return
+        self._reader.close()
+        self._server.hang_up(self._name)
+        self._reader = self._server.connect(self._name)
+
+    def kill_server(self) -> None:
+        """Have the whole server be killed and start again."""
+        self._reader.close()
+        self._server.restart()
         self._reader = self._server.connect(self._name)
 
     def discard(self) -> None:
