@@ -23,7 +23,8 @@ help:
 	@echo "make install   make .venv with everything; does nothing when it is up to date"
 	@echo "make demo      install, start a node, play traffic, print decisions and the tree"
 	@echo "make test      install and run all tests (ARGS='-k name' for some)"
-	@echo "make soak      SEEDS=5000 runs of the simulation, all of conformance, long random programs"
+	@echo "make soak      SEEDS=5000 runs of the simulation, all of conformance, long random programs,"
+	@echo "                100,000 steps of money and 200 kills on each database"
 	@echo "make fuzz      SECONDS=60 for each decoder of what strangers send"
 	@echo "make mutants   plant faults in a copy of the runtime; each must be noticed (ARGS=NAME for one)"
 	@echo "make check     formatting, lint, types, layers"
@@ -55,7 +56,7 @@ test: install
 
 soak: install
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST_SEED)
-	@BIDWRIGHT_SOAK=1 $(BIN)/python -m pytest tests/conformance tests/supervision $(ARGS)
+	@BIDWRIGHT_SOAK=1 $(BIN)/python -m pytest tests/conformance tests/supervision tests/money $(ARGS)
 
 fuzz: install
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
