@@ -370,8 +370,8 @@ SHELL_FAULTS = (
     ),
     Fault(
         "traces_of_dynamic_children_pile_up",
-        "supervisor.py",
-        "            self.starts.pop(event.key, None)\n",
+        "past.py",
+        "        self.starts.pop(key, None)\n",
         "",
         SHELL,
         otp="OTP-16804 (3.13.1): memory grew with temporary children",
