@@ -58,11 +58,15 @@ ALL_STANDINGS_EVERY: Final = 10
 FRAMES_PER_TURN: Final = 256
 #: How long a ledger whose disk failed waits before it looks again, in seconds.
 REOPEN_S: Final = 1.0
+#: How long to wait before answers are handed over again that their peers were not ready for, in
+#: seconds.
+PUSH_S: Final = 0.002
 #: A burst of this many messages is committed without waiting for more.
 BURST_MESSAGES: Final = 4096
 
 _COMMIT: Final = "commit"
 _EXPIRE: Final = "expire"
+_PUSH: Final = "push"
 _REOPEN: Final = "reopen"
 _STANDINGS: Final = "standings"
 
@@ -102,6 +106,7 @@ class LedgerActor(LightActor):
         self._counts = {"bursts": 0, "messages": 0, "settlements": 0, "refused": 0, "dropped": 0}
         self._largest_burst = 0
         self._standings_told = 0
+        self._pushing = False
         self._store: LedgerStore | None = None
         self._server: ServerLink | None = None
         self._publisher: PublisherLink | None = None
@@ -144,6 +149,9 @@ class LedgerActor(LightActor):
                 self._read()
             case WakeupMessage(payload="commit"):
                 self._commit()
+            case WakeupMessage(payload="push"):
+                self._pushing = False
+                self._push()
             case WakeupMessage(payload="expire"):
                 self.wake_after(EXPIRE_EVERY_S, _EXPIRE)
                 self._expire()
@@ -168,6 +176,8 @@ class LedgerActor(LightActor):
         self._publisher = self._links.publisher()
         self._publisher.listen(self._config.publish_url)
         self._server = self._links.server()
+        # A slow commit answers more frames at once than a peer takes in one go.
+        self._server.hold_replies()
         self._server.listen(self._config.url)
         self._trouble = ""
         return ThespianWatch([self._server.fileno()])
@@ -239,6 +249,7 @@ class LedgerActor(LightActor):
             self._counts["refused"] += sum(isinstance(each, MoneyRefused) for each in messages)
         if self._waiting >= BURST_MESSAGES:
             self._commit()
+        self._push()
 
     def _commit(self) -> None:
         """Decide and book the burst, then answer it."""
@@ -260,6 +271,7 @@ class LedgerActor(LightActor):
         if self._config.answers_after_commit:
             self._write(self._clerk.take_changes())
         self._answer_all(frames, replies)
+        self._push()
         self._tell(self._clerk)
         self._counts["bursts"] += 1
         self._counts["messages"] += len(burst)
@@ -287,6 +299,12 @@ class LedgerActor(LightActor):
         if not self._server.reply(header, encode_replies(replies)):
             # The sender asks again, and gets the same answer then.
             self._counts["dropped"] += 1
+
+    def _push(self) -> None:
+        """Hand over answers that their peers were not ready for; again in a moment, if need be."""
+        if self._server is not None and not self._pushing and self._server.push():
+            self._pushing = True
+            self.wake_after(PUSH_S, _PUSH)
 
     def _tell(self, clerk: Clerk) -> None:
         """Publish what happened; whoever misses it finds out from its own lease's end."""

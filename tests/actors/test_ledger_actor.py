@@ -14,7 +14,7 @@ from actors.ledger.store import LedgerStore
 from actors.ledger.verify import show, verify
 from supervision import Cell, VirtualClock
 from tests.money.worlds import NOON, plans
-from transport.memory import MemoryHub
+from transport.memory import MemoryHub, MemoryServer
 from transport.money import (
     BudgetExhausted,
     CampaignStanding,
@@ -132,6 +132,32 @@ def test_frames_that_arrive_together_are_one_transaction(world: World) -> None:
     assert described["bursts"] == 2
     assert described["largest_burst"] == 20
     assert described["settlements"] == 20
+
+
+def test_answers_wait_for_a_peer_that_is_not_ready_for_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[tuple[MemoryServer, bytes, bytes]] = []
+    reply = MemoryServer.reply
+
+    def hold(server: MemoryServer, header: bytes, body: bytes) -> bool:
+        held.append((server, header, body))
+        return True
+
+    def push(server: MemoryServer) -> bool:
+        for _ in range(min(3, len(held))):
+            reply(*held.pop(0))
+        return bool(held)
+
+    monkeypatch.setattr(MemoryServer, "reply", hold)
+    monkeypatch.setattr(MemoryServer, "push", push)
+    for number in range(20):
+        world.send(number, Settle(f"win-{number}", "autumn", "", 1))
+    world.run(0.004)
+    assert 0 < len(world.replies()) < 20
+    world.run(0.1)
+    assert not held
+    assert world.ledger.actor.describe()["dropped"] == 0
 
 
 def test_no_answer_leaves_before_its_money_is_on_disk(
