@@ -81,10 +81,12 @@ ONLY_IN_TROUBLE = {
     "log_unavailable",  # test_gateway
     "malformed",  # test_codec: a case is a request that can be read
     "no_fallback",  # test_failing_world
+    "ledger_away",  # test_bidder_cell
     "not_reserved",  # test_decision
     "out_of_time",  # test_decision
     "oversight_unavailable",  # test_failing_world
     "overloaded",  # test_intake
+    "slow_mode",  # test_bidder_cell
     "vetoed",  # test_oversight: the index has refused before
 }
 
