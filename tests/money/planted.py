@@ -338,8 +338,8 @@ def wallets_share_a_name(patch: pytest.MonkeyPatch) -> None:
     """A restarted bidder is given the leases of the one before."""
     init = Wallet.__init__
 
-    def same(self: Wallet, terms: Any, bidder: str, _incarnation: str) -> None:
-        init(self, terms, bidder, "always the same")
+    def same(self: Wallet, terms: Any, bidder: str, _incarnation: str, *more: Any) -> None:
+        init(self, terms, bidder, "always the same", *more)
 
     patch.setattr(Wallet, "__init__", same)
 

@@ -115,6 +115,8 @@ class Scene:
         self.bank.start(self.ledger_s())
         self.auditor = Auditor(self.vault)
         self.outstanding: dict[str, int] = {}
+        # Whether all is well, as far as anybody has looked since something was answered.
+        self.is_sound = True
         self.names = self.operations = 0
         self.bidders: dict[str, Bidder] = {}
         self.up: list[Letter] = []
@@ -313,6 +315,7 @@ class Scene:
 
     def note(self, request: MoneyRequest, answer: MoneyReply) -> None:
         """Remember an operation's first answer, which all others must be."""
+        self.is_sound = False
         if isinstance(answer, ReleaseAck | LeaseReturned):
             return
         key = key_of(request)

@@ -37,8 +37,8 @@ SAMPLE = FAULTS if IS_SOAK else tuple(random.Random(6).sample(FAULTS, 5))
 
 
 def runs_of(steps: int) -> int:
-    """Return how many runs that takes; some end a little early."""
-    return int(1.25 * steps / STEPS_OF_A_RUN)
+    """Return how many runs that takes; some end early."""
+    return int(1.2 * steps / STEPS_OF_A_RUN) + 12
 
 
 def drive(make_vault: Callable[[], Vault], runs: int, *phases: Phase) -> int:
