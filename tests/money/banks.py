@@ -96,7 +96,7 @@ class SqliteVault:
 
 
 class PostgresVault:
-    """A database of a PostgreSQL server; one interruption in eight kills the whole server."""
+    """A database of a PostgreSQL server; every other interruption kills the whole server."""
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
@@ -126,7 +126,7 @@ class PostgresVault:
 
     def interrupt(self) -> None:
         self._interruptions += 1
-        if self._interruptions % 8 == 0:
+        if self._interruptions % 2 == 0:
             self.kill_server()
             return
         self._reader.close()

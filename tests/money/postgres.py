@@ -193,9 +193,15 @@ class PostgresServer:
 
     def hang_up(self, name: str) -> None:
         """Cut all connections to a database, as a restart of the server would."""
-        query = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+        whose = "FROM pg_stat_activity WHERE datname = %s"
         with self.connect("postgres") as connection:
-            connection.execute(query, (name,))
+            connection.execute(f"SELECT pg_terminate_backend(pid) {whose}".encode(), (name,))
+            left = f"SELECT 1 {whose}".encode()
+            eventually(
+                lambda: connection.execute(left, (name,)).fetchone() is None,
+                _START_S,
+                "all connections are cut",
+            )
 
     def url(self, name: str) -> str:
         """Return a database's URL, as settings have it."""

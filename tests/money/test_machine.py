@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 IS_SOAK = os.environ.get("BIDWRIGHT_SOAK") == "1"
 STEPS = 100_000 if IS_SOAK else 5_000
+#: More on PostgreSQL, where a fresh database takes longer.
 STEPS_OF_A_RUN = 50
+POSTGRES_STEPS_OF_A_RUN = 100
 #: A server is asked over a socket, which takes five times as long as a file.
 POSTGRES_STEPS = STEPS if IS_SOAK else STEPS // 5
 #: To find the shortest way to a failure takes minutes, more than a test has.
 SHRINK = (Phase.shrink,) if IS_SOAK else ()
-#: Runs in which a planted fault must be noticed.
-HUNTING_RUNS = 100
+#: Within which a planted fault must be noticed.
+HUNTING_STEPS = 5_000
 SAMPLE = FAULTS if IS_SOAK else tuple(random.Random(6).sample(FAULTS, 5))
 
 
-def runs_of(steps: int) -> int:
-    """Return how many runs that takes; some end early."""
-    return int(1.2 * steps / STEPS_OF_A_RUN) + 12
+def drive(make_vault: Callable[[], Vault], steps: int, of_a_run: int, *phases: Phase) -> int:
+    """Run the machine on fresh databases, and return how many steps it went.
 
-
-def drive(make_vault: Callable[[], Vault], runs: int, *phases: Phase) -> int:
-    """Run the machine on fresh databases, and return how many steps it went."""
+    Some runs end early, so there are some more than would be needed.
+    """
 
     class Machine(MoneyMachine):
         pass
@@ -52,10 +52,10 @@ def drive(make_vault: Callable[[], Vault], runs: int, *phases: Phase) -> int:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            stateful_step_count=STEPS_OF_A_RUN,
+            stateful_step_count=of_a_run,
             suppress_health_check=list(HealthCheck),
             derandomize=not IS_SOAK,
-            max_examples=runs,
+            max_examples=int(1.2 * steps / of_a_run) + 6,
             phases=(Phase.generate, *phases),
         ),
     )
@@ -67,7 +67,7 @@ def drive(make_vault: Callable[[], Vault], runs: int, *phases: Phase) -> int:
 def test_money_is_safe_on_sqlite_whatever_happens(
     record_property: Callable[[str, object], None],
 ) -> None:
-    steps = drive(SqliteVault, runs_of(STEPS), *SHRINK)
+    steps = drive(SqliteVault, STEPS, STEPS_OF_A_RUN, *SHRINK)
     record_property("count", f"money on SQLite: {steps:,} steps")
     assert steps >= STEPS
 
@@ -77,7 +77,9 @@ def test_money_is_safe_on_sqlite_whatever_happens(
 def test_money_is_safe_on_postgresql_whatever_happens(
     postgres_server: PostgresServer, record_property: Callable[[str, object], None]
 ) -> None:
-    steps = drive(lambda: PostgresVault(postgres_server), runs_of(POSTGRES_STEPS), *SHRINK)
+    steps = drive(
+        lambda: PostgresVault(postgres_server), POSTGRES_STEPS, POSTGRES_STEPS_OF_A_RUN, *SHRINK
+    )
     record_property("count", f"money on PostgreSQL: {steps:,} steps")
     assert steps >= POSTGRES_STEPS
 
@@ -89,4 +91,4 @@ def test_a_planted_fault_is_noticed(fault: Fault, monkeypatch: pytest.MonkeyPatc
     fault(monkeypatch)
     # Whatever notices it: a promise of the machine, an assertion of the product, the database.
     with pytest.raises(Exception, match=r"[\s\S]*"):
-        drive(SqliteVault, HUNTING_RUNS)
+        drive(SqliteVault, HUNTING_STEPS, STEPS_OF_A_RUN)
