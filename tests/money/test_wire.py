@@ -162,6 +162,8 @@ def test_more_messages_than_a_frame_may_hold_are_refused_on_both_sides() -> None
         Settle("key", "autumn", "db-1", -1),
         Settle("", "autumn", "db-1", 1),
         Settle("k" * 513, "autumn", "db-1", 1),
+        Settle("a\0b", "autumn", "db-1", 1),
+        Settle("key", "autumn", "db\0-1", 1),
         LeaseRequest("r", "bidder-1", "autumn", 0),
         LeaseReturn("db-1", 10**16),
         LeaseReturned("db-1", 1),
