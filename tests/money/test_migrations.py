@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic import command
-from sqlalchemy import inspect, text
+from sqlalchemy import Engine, event, inspect, text
 
 from actors.ledger import migrations, schema
 from actors.ledger.engines import Database
@@ -103,6 +103,30 @@ def test_a_win_of_before_is_known_and_life_goes_on(old: Database) -> None:
     report = verify(old)
     assert report.ok, report.violations
     assert {campaign.advertiser for campaign in report.summary.campaigns} == {"shop.example"}
+
+
+def test_a_large_ledger_is_carried_over_in_few_statements(old: Database) -> None:
+    wins = 6_000
+    names = "key campaign_id lease_id price_micros booked_micros drawn_micros status"
+    rows = [(f"many-{each}", "winter", "gone", 3, 0, 0, "unfunded") for each in range(wins)]
+    engine = old.writing()
+    with engine.begin() as connection:
+        fill(connection, "settlements", names, rows)
+    engine.dispose()
+    said: list[str] = []
+
+    def hear(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        said.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", hear)
+    try:
+        LedgerStore(old).close()
+    finally:
+        event.remove(Engine, "before_cursor_execute", hear)
+    report = verify(old)
+    assert report.ok, report.violations
+    assert report.summary.settlements == wins + len(SETTLEMENTS)
+    assert len(said) < wins / 20
 
 
 def test_an_old_ledger_is_not_changed_by_looking(old: Database) -> None:

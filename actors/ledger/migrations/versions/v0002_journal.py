@@ -29,6 +29,9 @@ down_revision = "0001"
 #: Version 1 did not say whose money it was; the next start of the ledger does.
 _SOMEBODY = "unknown"
 _OLD = ("campaigns", "leases", "settlements")
+#: Rows written at a time. A ledger that starts must be ready in seconds, and one statement for each
+#: row of a large one would take minutes.
+_ROWS: Final = 5_000
 #: What SQLite keeps as text or number and the new tables want as what it is.
 _TYPES: Final[dict[str, dict[str, Any]]] = {
     "campaigns": {"active": sa.Boolean},
@@ -56,6 +59,8 @@ def upgrade() -> None:
     for name in _OLD:
         op.execute(f"CREATE TABLE {name}_1 AS SELECT * FROM {name}")  # noqa: S608 - names of ours
         op.drop_table(name)
+    for name in _OLD:
+        op.execute(f"CREATE INDEX {name}_1_of ON {name}_1 (campaign_id)")
     schema.metadata.create_all(connection)
     guards.install(connection)
     History(connection).tell()
@@ -74,6 +79,10 @@ class History:
         self._chain = first_seal(ledger_id or "")
         self._seq = 0
         self._balances: dict[str, int] = defaultdict(int)
+        self._waiting: dict[sa.Table, list[dict[str, Any]]] = {
+            table: [] for table in schema.metadata.sorted_tables
+        }
+        self._known: set[str] = set()
         self._today = datetime.now(UTC).date().isoformat()
 
     def tell(self) -> None:
@@ -81,14 +90,15 @@ class History:
         for campaign in self._rows("campaigns", "campaign_id"):
             self._tell_campaign(campaign)
         for settlement in self._rows("settlements", "key"):
-            if settlement["campaign_id"] not in self._known():
+            if settlement["campaign_id"] not in self._known:
                 self._settle(settlement, known=False)
         for account, micros in sorted(self._balances.items()):
-            row = {"account": account, "micros": micros}
-            self._connection.execute(schema.balances.insert(), row)
+            self._keep(schema.balances, {"account": account, "micros": micros})
+        self._flush()
 
     def _tell_campaign(self, campaign: Row) -> None:
         name = campaign["campaign_id"]
+        self._known.add(name)
         leases = list(self._rows("leases", "number", name))
         wins = list(self._rows("settlements", "key", name))
         by_lease: dict[str, list[Row]] = defaultdict(list)
@@ -110,10 +120,7 @@ class History:
         plan = {"advertiser": _SOMEBODY, "budget_micros": campaign["budget_micros"]}
         self._write("opening", f"{name}:end", name, moves, Said(request=plan))
         kept = {key: campaign[key] for key in campaign if key != "committed_micros"}
-        self._connection.execute(
-            schema.campaigns.insert(),
-            {**kept, "advertiser": _SOMEBODY, "daily_budget_micros": None},
-        )
+        self._keep(schema.campaigns, {**kept, "advertiser": _SOMEBODY, "daily_budget_micros": None})
 
     def _funding(self, name: str, micros: int) -> dict[str, int]:
         return {accounts.advertiser(_SOMEBODY): -micros, accounts.free(name): micros}
@@ -127,7 +134,7 @@ class History:
         moves = {free: -granted, leased: granted}
         said = Said(lease_id, asked, answer)
         self._write("lease", lease["request_id"], name, moves, said)
-        self._connection.execute(schema.leases.insert(), {**lease, "day": day})
+        self._keep(schema.leases, {**lease, "day": day})
         for win in wins:
             self._settle(win)
         left = granted - lease["drawn_micros"]
@@ -152,8 +159,7 @@ class History:
         answer = SettleAck(win["key"], win["status"], booked)
         said = Said(win["lease_id"], asked, answer)
         self._write("settle", win["key"], name, moves if known else {}, said)
-        row = {**win, "day": day, "refunded_micros": 0}
-        self._connection.execute(schema.settlements.insert(), row)
+        self._keep(schema.settlements, {**win, "day": day, "refunded_micros": 0})
 
     def _write(
         self, kind: Kind, name: str, campaign_id: str, moves: dict[str, int], said: Said = NOTHING
@@ -175,10 +181,10 @@ class History:
         self._chain = entry.chain
         row = msgspec.structs.asdict(entry)
         del row["postings"]
-        self._connection.execute(schema.journal.insert(), row)
+        self._keep(schema.journal, row)
         for line, posting in enumerate(entry.postings):
             values = {"seq": self._seq, "line": line, **msgspec.structs.asdict(posting)}
-            self._connection.execute(schema.postings.insert(), values)
+            self._keep(schema.postings, values)
             self._balances[posting.account] += posting.micros
 
     def _rows(self, table: str, order: str, campaign_id: str | None = None) -> Iterator[Row]:
@@ -191,8 +197,17 @@ class History:
         typed = sa.text(f"{text} ORDER BY {order}").columns(**_TYPES[table])
         return iter(self._connection.execute(typed, values).mappings().all())
 
-    def _known(self) -> frozenset[str]:
-        return frozenset(self._connection.scalars(sa.select(schema.campaigns.c.campaign_id)))
+    def _keep(self, table: sa.Table, row: dict[str, Any]) -> None:
+        self._waiting[table].append(row)
+        if len(self._waiting[table]) == _ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what waits, tables that others refer to first."""
+        for table, rows in self._waiting.items():
+            if rows:
+                self._connection.execute(table.insert(), rows)
+                rows.clear()
 
 
 def _json(value: object) -> str:
