@@ -58,6 +58,8 @@ class Auditor:
         self.plans: dict[str, Plan] = {}
         self.answers: dict[str, str] = {}
         self._balances: defaultdict[str, int] = defaultdict(int)
+        # On which days wins were booked and refunded, by their keys.
+        self._days: defaultdict[str, set[str]] = defaultdict(set)
         self._seal = ""
 
     # --- what there is ---------------------------------------------------------------------------
@@ -121,6 +123,10 @@ class Auditor:
                 plan["budget_micros"], plan["daily_budget_micros"], plan["active"]
             )
         self.seq, self.answers[key] = seq, answer
+        if kind in ("settle", "refund"):
+            request = json.loads(entry[6])
+            win = request.get("settle_key", request["key"])
+            self._days[win] |= {a.rpartition("/")[2] for a, _ in postings if "/spent/" in a}
         self._move(kind, campaign_id, postings)
 
     def _move(self, kind: str, campaign_id: str, postings: list[tuple[str, int]]) -> None:
@@ -185,9 +191,10 @@ class Auditor:
         """Compare every settlement with the journal, and their sums with what was spent."""
         spent: defaultdict[str, int] = defaultdict(int)
         keys = set()
-        for key, campaign_id, booked, refunded, status in self._database.rows(
-            "SELECT key, campaign_id, booked_micros, refunded_micros, status FROM settlements"
+        for key, campaign_id, day, booked, refunded, status in self._database.rows(
+            "SELECT key, campaign_id, day, booked_micros, refunded_micros, status FROM settlements"
         ):
+            assert self._days[key] <= {day}, f"{key} of {day} was booked on {self._days[key]}"
             ack = json.loads(self.answers[f"settle:{key}"])
             told = (ack["key"], ack["status"], ack.get("booked_micros", 0))
             assert told == (key, status, booked), f"{key}: {told} was answered, {booked} is booked"
