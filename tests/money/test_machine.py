@@ -29,8 +29,6 @@ STEPS = 100_000 if IS_SOAK else 5_000
 #: More on PostgreSQL, where a fresh database takes longer.
 STEPS_OF_A_RUN = 50
 POSTGRES_STEPS_OF_A_RUN = 100
-#: A server is asked over a socket, which takes five times as long as a file.
-POSTGRES_STEPS = STEPS if IS_SOAK else STEPS // 5
 #: To find the shortest way to a failure takes minutes, more than a test has.
 SHRINK = (Phase.shrink,) if IS_SOAK else ()
 #: Within which a planted fault must be noticed.
@@ -78,11 +76,9 @@ def test_money_is_safe_on_sqlite_whatever_happens(
 def test_money_is_safe_on_postgresql_whatever_happens(
     postgres_server: PostgresServer, record_property: Callable[[str, object], None]
 ) -> None:
-    steps = drive(
-        lambda: PostgresVault(postgres_server), POSTGRES_STEPS, POSTGRES_STEPS_OF_A_RUN, *SHRINK
-    )
+    steps = drive(lambda: PostgresVault(postgres_server), STEPS, POSTGRES_STEPS_OF_A_RUN, *SHRINK)
     record_property("count", f"money on PostgreSQL: {steps:,} steps")
-    assert steps >= POSTGRES_STEPS
+    assert steps >= STEPS
 
 
 @pytest.mark.slow
