@@ -53,6 +53,8 @@ def node(weights: Path) -> Iterator[Node]:
 def asker(node: Node) -> Iterator[Asker]:
     asker = Asker(node)
     eventually(lambda: asker.outcome() == "bid", 15.0, "it bids")
+    # a fresh bidder bids before its first heartbeat has told the tree who lives in it
+    eventually(lambda: AGENT in node.nodes(), 5.0, "the tree shows who may be hurt")
     yield asker
     ask(node, "heal")
     asker.close()
@@ -93,6 +95,7 @@ def test_a_slow_agent_is_answered_for_and_heals(node: Node, asker: Asker) -> Non
     assert made["id"] in told
 
 
+@pytest.mark.usefixtures("asker")
 def test_what_makes_no_sense_is_refused_in_words(node: Node) -> None:
     for name, kind, args, complaint in (
         ("user-profiler", "boom", {}, "no fault is called 'boom'"),
