@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 import time
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +23,7 @@ from cli.patience import paced
 from cli.tree import print_dead, print_tree, tree_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.console import RenderableType
     from rich.live import Live
@@ -86,14 +88,31 @@ def watch(
         clock: Monotonic seconds.
     """
     seen = Seen(look, clock)
-    rhythm = paced(interval_s) if beats is None else beats
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), _remembered_interrupts() as interrupts:
+        steady = paced(interval_s) if beats is None else beats
+        rhythm = takewhile(lambda _: not interrupts, steady)
         if output != "table":
             _print_lines(seen, rhythm)
         elif sys.stdout.isatty():
             _redraw(seen, rhythm)
         else:
             _print_tables(seen, rhythm, dead=look.dead)
+
+
+@contextlib.contextmanager
+def _remembered_interrupts() -> Iterator[list[int]]:
+    """Keep what Ctrl-C sends: Python drops an exception raised within a finaliser, this one too."""
+    interrupts: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _print_lines(seen: Seen, beats: Iterable[None]) -> None:

@@ -367,6 +367,24 @@ def test_watch_ends_with_the_beats() -> None:
     watch(Looks(small()), "ndjson", 1.0, beats=[None], clock=Clock())  # type: ignore[arg-type]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_ctrl_c_that_falls_into_a_finaliser_is_not_lost() -> None:
+    class Finalised:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    turns: list[int] = []
+
+    def beats() -> Iterator[None]:
+        for turn in range(3):
+            turns.append(turn)
+            Finalised()
+            yield
+
+    watch(Looks(small()), "ndjson", 1.0, beats=beats(), clock=Clock())  # type: ignore[arg-type]
+    assert turns == [0]
+
+
 @pytest.mark.slow
 def test_on_a_terminal_it_redraws_in_place_and_ctrl_c_ends_it_quietly(node: FakeNode) -> None:
     master, slave = pty.openpty()
