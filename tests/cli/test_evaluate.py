@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from cli.main import cli
+from models.pacing.logs import Log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,3 +48,26 @@ def test_a_folder_without_logs_is_an_error_that_names_the_file(tmp_path: Path) -
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 1
     assert "train_market_price_hist.parquet" in result.stderr
+
+
+def test_bidding_without_its_logs_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["evaluate", "bidding", "--data", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "train_market_price_hist.parquet" in result.stderr
+
+
+def test_bidding_prints_a_row_for_each_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    price, pctr = rng.integers(1, 20, 1_500), rng.gamma(2.0, 0.02, 1_500)
+    click = (rng.random(1_500) < pctr).astype(np.int64)
+    histogram = np.bincount(price, minlength=301).astype(np.float64)
+    log = Log("made", price, click, pctr, float(price.mean()), 0.04, histogram)
+    monkeypatch.setattr("models.bidding.evaluation.read_logs", lambda folder: [(log, None)])
+    monkeypatch.setattr("models.bidding.evaluation.LOG_SHARES", (0.5, 0.25))
+    words = ["evaluate", "bidding", "--data", str(tmp_path)]
+    found = json.loads(CliRunner().invoke(cli, [*words, "-o", "json"]).stdout)["rules"]
+    assert [row["rule"] for row in found][-2:] == ["rlb", "dual pacing"]
+    assert all(list(row["by_budget"]) == ["1/4"] for row in found)
+    assert "dual pacing" in CliRunner().invoke(cli, words).stdout
