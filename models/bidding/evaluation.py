@@ -4,7 +4,7 @@ Every rule meets the same auctions under the same budgets, so what it gains is a
 with an interval by bootstrap over episodes. The free number of a rule (the base of Lin, the price
 of budget of ORTB) is tuned for clicks on the training log; where there is none it is the best in
 hindsight, which favours that rule over the ones that are not tuned. RLB takes the mean prediction
-of the training log for the usual chance, as published, or its rate of clicks where there is none.
+of the training log for the usual chance, or its rate of clicks where there is none.
 """
 
 from __future__ import annotations
