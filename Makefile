@@ -21,7 +21,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 help:
 	@echo "make install   make .venv with everything; does nothing when it is up to date"
-	@echo "make demo      install, start a node, play traffic, print decisions and the tree"
+	@echo "make demo      install, start a node, play traffic, print decisions, learning and the tree"
 	@echo "make test      install and run all tests (ARGS='-k name' for some)"
 	@echo "make soak      SEEDS=5000 runs of the simulation, all of conformance, long random programs,"
 	@echo "                100,000 steps of money and 200 kills on each database"

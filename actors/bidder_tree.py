@@ -110,7 +110,7 @@ def bidder_specs(settings: Settings, paths: NodePaths, index: int, world: World)
         index: 1 for the first bidder; it decides name and ports.
         world: Sockets, clocks, metrics, weights.
     """
-    campaigns = load_campaigns(settings.node.campaign_file)
+    campaigns = world.campaigns or load_campaigns(settings.node.campaign_file)
     made = _Bidder(settings, paths, index, world, campaigns)
     children = (
         made.supervisor("links", "one_for_one", made.links()),

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from models.registry import weights_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from config.campaigns import Campaign
     from config.paths import NodePaths
     from config.settings import Settings
     from supervision.clock import Clock
@@ -33,6 +34,7 @@ class World:
         metrics: Where numbers go.
         secret: Signs the names of bids; the same for all bidders of a node.
         weights: Returns the folder of a model's weights by name.
+        campaigns: What is bid for; without any, those of the settings' file.
     """
 
     links: LinkFactory
@@ -41,6 +43,7 @@ class World:
     metrics: Metrics
     secret: bytes
     weights: Callable[[str], Path] = weights_folder
+    campaigns: Sequence[Campaign] = ()
 
 
 def real_world(settings: Settings, paths: NodePaths, index: int) -> World:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import click
 
 from cli.bid import ask_gateway, print_decision
+from cli.evaluate.team import learning, print_teams
 from cli.exits import Exit
 from cli.launch import state_of
 from cli.ledger.place import plain, plain_errors
@@ -40,7 +41,7 @@ _LOOK_AT = 20
 def demo(
     context: click.Context, /, node: Node, assignments: dict[str, object], duration: float
 ) -> None:
-    """Start a node, play traffic against it, explain one decision, show the money and the tree.
+    """Start a node, play traffic, explain one decision, show the money, learning and the tree.
 
     A node that runs already is used as it is. It goes on running: `bidwright down` stops it.
     Exit code 3 when a request was not answered or an answer broke a rule.
@@ -59,6 +60,9 @@ def demo(
     _heading("the money: ledger, decision log and notices compared")
     with plain_errors():
         print_books(plain(compare(node)))
+    _heading("learning: the served agents beside the rules that stand in for them")
+    say("the same traffic for both, in virtual time ...")
+    print_teams(learning(), campaigns=False)
     _heading("the supervision tree")
     print_tree(node.ask("tree"))
     click.echo("\nThe node goes on running. Try `bidwright tree`, `bidwright ledger verify`,")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
 
 Floats = NDArray[np.float64]
 
@@ -38,6 +41,24 @@ def mean_interval(values: Floats) -> Interval:
     """
     mean = float(values.mean())
     half = _NORMAL_95 * float(values.std()) / np.sqrt(len(values))
+    return Interval(mean, mean - half, mean + half)
+
+
+def clustered_interval(values: Floats, clusters: Sequence[Hashable]) -> Interval:
+    """Return the mean of values that depend on each other within clusters, with its interval.
+
+    The variance of the sum is the sum over clusters of the squared sum of their residuals (Liang
+    and Zeger, 1986).
+
+    Args:
+        values: Shape ``(N,)``, N >= 1.
+        clusters: To which cluster each value belongs, length N.
+    """
+    mean = float(values.mean())
+    number = {name: at for at, name in enumerate(dict.fromkeys(clusters))}
+    sums = np.zeros(len(number))
+    np.add.at(sums, [number[name] for name in clusters], values - mean)
+    half = _NORMAL_95 * float(np.sqrt((sums**2).sum())) / len(values)
     return Interval(mean, mean - half, mean + half)
 
 

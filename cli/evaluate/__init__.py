@@ -14,6 +14,7 @@ COMMANDS = {
         "cli.evaluate.shading:shading", "What wins a first-price auction, and what is it worth?"
     ),
     "pacing": Home("cli.evaluate.pacing:pacing", "Does spend follow its plan, and what is bought?"),
+    "team": Home("cli.evaluate.team:team", "Do the learned agents earn more than the rules?"),
     "bidding": Home("cli.evaluate.bidding:bidding", "Which bidding rule buys most under a budget?"),
 }
 

@@ -174,18 +174,35 @@ class MarketSimulator:
         self, request: Mapping[str, Any], user: int, creative_id: str, luck: tuple[float, ...]
     ) -> tuple[bool, bool]:
         """Return whether the user clicks, and whether that click converts."""
+        click, conversion = self._chances(request, user, creative_id)
+        clicked = luck[1] < click
+        return clicked, clicked and luck[2] < conversion
+
+    def chances(self, request: Mapping[str, Any], creative_id: str) -> tuple[float, float]:
+        """Return the truth about an ad and the user of a request, which no bidder knows.
+
+        Args:
+            request: One of `requests`, or any OpenRTB request.
+            creative_id: The ad.
+
+        Returns:
+            The chance that the user clicks, and that a click converts.
+        """
+        return self._chances(request, self._user_of(request), creative_id)
+
+    def _chances(
+        self, request: Mapping[str, Any], user: int, creative_id: str
+    ) -> tuple[float, float]:
         row = self._rows.get(creative_id)
         if row is None or request.get("test") == 1:
-            return False, False
+            return 0.0, 0.0
         match = np.float64(self._people.interests[user] @ self._ads.places[row])
         device = self._people.device[user]
-        chance = self._world.click_chance(
+        click = self._world.click_chance(
             match, self._ads.format[row], device, self._ads.appeal[row]
         )
-        if luck[1] >= float(chance):
-            return False, False
         closing = self._world.conversion_chance(match, device, self._ads.closing[row])
-        return True, luck[2] < float(closing)
+        return float(click), float(closing)
 
     def _user_of(self, request: Mapping[str, Any]) -> int:
         """Return the person behind a request; strangers are somebody, too, always the same."""
