@@ -11,13 +11,17 @@ export OPENBLAS_NUM_THREADS ?= 1
 # What `make soak` runs: so many seeds of the simulation, from this one on.
 SEEDS ?= 1000
 FIRST_SEED ?= 1000
+# What `make reproduce` makes (all without names), and where data is and results go.
+TABLES ?=
+DATA ?= $(wildcard ../shared/data)
+OUT ?= reproduced
 # What `make fuzz` spends on each decoder.
 SECONDS ?= 60
 
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install demo test soak fuzz mutants check format bench chaos clean
+.PHONY: help install demo test soak fuzz mutants check format bench chaos reproduce clean
 
 help:
 	@echo "make install   make .venv with everything; does nothing when it is up to date"
@@ -30,6 +34,7 @@ help:
 	@echo "make check     formatting, lint, types, layers"
 	@echo "make format    format the code"
 	@echo "make bench     benchmarks of the runtime and of the whole path"
+	@echo "make reproduce the tables of results, which takes hours (TABLES=a,b for some, DATA=FOLDER)"
 	@echo "make chaos     every chaos experiment on nodes of their own"
 	@echo "make clean     remove .venv and caches"
 
@@ -88,6 +93,9 @@ bench: install
 
 chaos: install
 	$(BIN)/bidwright chaos run --all $(ARGS)
+
+reproduce: install
+	@$(BIN)/bidwright reproduce $(TABLES) $(if $(DATA),--data $(DATA)) --out $(OUT) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

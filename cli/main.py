@@ -27,6 +27,7 @@ COMMANDS = {
     "chaos": Home("cli.chaos.commands:chaos", "Hurt a node on purpose, and see that it takes it."),
     "train": Home("cli.train:train", "Train a model on the sample world."),
     "evaluate": Home("cli.evaluate:evaluate", "Measure a part of the bidder beside its baselines."),
+    "reproduce": Home("cli.reproduce.command:reproduce", "Make the tables of results again."),
     "config": Home("cli.config_show:config", "Show every setting and where it comes from."),
     "doctor": Home("cli.doctor:doctor", "Check that this machine can run a node."),
     "demo": Home("cli.demo:demo", "Start a node, play traffic, explain a decision."),

@@ -18,7 +18,7 @@ from actors.ledger.actor import LedgerActor
 from actors.ledger.configuration import LedgerConfig, plans_of
 from actors.world import World
 from config.paths import NodePaths
-from models.profiler.runtime import ProfilerModel
+from models.profiler.runtime import ProfilerModel, use_one_thread
 from models.registry import weights_folder
 from supervision import Cell, Start, VirtualClock
 from transport.memory import MemoryHub
@@ -96,6 +96,7 @@ class RehearsedBidder:
         self._cell.spawn(spec.start.build, name="bidder-1")
 
     def _inference(self) -> InferenceWorker:
+        use_one_thread()
         wanted = self._settings.inference
         return InferenceWorker(
             self._hub,

@@ -80,6 +80,11 @@ class ProfilerModel:
         return vectors
 
 
+def use_one_thread() -> None:
+    """Let this process multiply in one thread: a node's processes are its parallelism."""
+    torch.set_num_threads(1)
+
+
 def out_of_memory() -> Exception:
     """Return what torch raises when its device has no room for a batch."""
     return torch.OutOfMemoryError("out of memory: tried to allocate more than there is")
