@@ -115,7 +115,7 @@ def test_every_click_and_conversion_is_heard_of_once_and_later() -> None:
     for heard, name in ((0, "clicks"), (1, "conversions")):
         in_time = np.sum([getattr(tick, name) for tick in ticks], axis=0)
         np.testing.assert_array_equal(in_time + state.heard[heard, -1], getattr(totals, name))
-        assert in_time.sum() < getattr(totals, name).sum()
+    assert state.heard[:, -1].sum() > 0.0
 
 
 def test_in_first_price_shading_pays_and_truth_does_not() -> None:
