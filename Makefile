@@ -87,6 +87,7 @@ bench: install
 	$(BIN)/python benchmarks/bench_path.py
 	$(BIN)/python benchmarks/bench_eligibility.py
 	$(BIN)/python benchmarks/bench_pacing.py
+	$(BIN)/python benchmarks/bench_profiler.py
 	$(BIN)/python benchmarks/bench_overload.py
 	$(BIN)/python benchmarks/bench_restart.py
 	$(BIN)/python benchmarks/bench_looking.py

@@ -1,17 +1,23 @@
 """What is remembered of users: their recent events and the interest vector made from them.
 
 Principle: bounded and forgetful: the least recently seen user goes first, and of a user the oldest
-event. A vector may be a few events old; how old it may get is the caller's choice.
+events. They go several at a time, so that for a while after it a history only grows at its end and
+the model can go on from what it has worked out (`models.profiler.incremental`). A vector may be a
+few events old; how old it may get is the caller's choice.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+FORGOTTEN_SHARE: Final = 0.4
+"""Of a full history this share, its oldest events, goes when there is one event more."""
 
 
 class UserState:
@@ -24,10 +30,11 @@ class UserState:
         asked: Whether a new vector is on its way.
     """
 
-    __slots__ = ("_last_request", "asked", "tokens", "unseen", "vector")
+    __slots__ = ("_last_request", "_max_events", "asked", "tokens", "unseen", "vector")
 
     def __init__(self, max_events: int) -> None:
-        self.tokens: deque[int] = deque(maxlen=max_events)
+        self.tokens: list[int] = []
+        self._max_events = max_events
         self.vector: NDArray[np.float32] | None = None
         self.unseen = 0
         self.asked = False
@@ -35,6 +42,8 @@ class UserState:
 
     def add(self, token: int) -> None:
         """Note an event."""
+        if len(self.tokens) >= self._max_events:
+            del self.tokens[: max(1, int(FORGOTTEN_SHARE * self._max_events))]
         self.tokens.append(token)
         self.unseen += 1
 

@@ -44,7 +44,8 @@ def reproduce(
     """Make the tables of results again: all of them, or the TABLEs named.
 
     Each runs one `bidwright evaluate` command and sets our number beside that of a simple method
-    and the published one. Exit code 1 when a table could not be made; one without its data is skipped.
+    and the published one. Exit code 1 when a table could not be made; one without its data is
+    skipped.
     """
     from cli.reproduce.run import make_table
 

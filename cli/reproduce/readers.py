@@ -78,8 +78,8 @@ def shading_rows(found: Found) -> list[Row]:
     gain = model["beats_kaplan_meier"]
     what = f"{log}: log-loss of winning below Kaplan-Meier"
     rows.append(Row(what, gain["mean"], gain["low"], gain["high"], goal=Goal(0.0)))
-    ours = found["shading"][0]
-    others = [row for row in found["shading"][1:] if row["rule"] != "oracle"]
+    ours = by(found["shading"], rule=model["model"])
+    others = [row for row in found["shading"] if row["rule"] not in (model["model"], "oracle")]
     best = max(others, key=lambda row: row["mean"], default=None)
     rows.append(
         Row(

@@ -38,16 +38,18 @@ class ProfilerNetwork(nn.Module):
         self.categories = nn.Parameter(torch.randn(CATEGORY_COUNT, VECTOR_DIM))
         self.log_scale = nn.Parameter(torch.tensor(2.0))
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, start: Tensor | None = None) -> Tensor:
         """Return the vectors of histories.
 
         Args:
             tokens: Padded on the left, int64, shape ``(B, T)``.
+            start: Hidden state at the beginning, shape ``(H,)``; by default zero, as in training.
 
         Returns:
             Rows of length 1, shape ``(B, D)``.
         """
-        hidden, _ = self.gru(self.embedding(tokens))  # (B, T, H)
+        first = None if start is None else start.expand(1, len(tokens), -1).contiguous()
+        hidden, _ = self.gru(self.embedding(tokens), first)  # (B, T, H)
         last = hidden[:, -1]  # (B, H)
         matters = torch.sigmoid(self.attend_last(last)[:, None] + self.attend_each(hidden))
         alpha = self.attend_weight(matters) * (tokens != PAD)[:, :, None]  # (B, T, 1)

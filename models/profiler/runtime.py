@@ -1,6 +1,6 @@
 """Runs the profiler for whoever serves it: lists of tokens in, one array out.
 
-All histories are padded to one length, so a vector does not depend on what else is in its batch.
+A vector depends on its history alone, and not on what else is in its batch or was asked before.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import torch
 
 from config import fault_points
 from models.errors import FeatureError, ModelCorruptError
-from models.profiler.events import MAX_EVENTS, PAD, VOCABULARY
+from models.profiler.events import MAX_EVENTS, PAD, VECTOR_DIM, VOCABULARY
+from models.profiler.incremental import StepEncoder
 from models.profiler.network import ProfilerNetwork
 from models.registry import load_tensors
 
@@ -30,6 +31,10 @@ SCHEMA: Final = 1
 class ProfilerModel:
     """A loaded profiler on one device.
 
+    On a CPU it goes on from the states of a history's beginning (`models.profiler.incremental`), so
+    an event costs a step; on an accelerator a batch is worked out at once. Both begin at the same
+    state and agree up to rounding.
+
     Args:
         network: With its weights, already on the device.
         version: Of the weights.
@@ -39,6 +44,9 @@ class ProfilerModel:
     def __init__(self, network: ProfilerNetwork, version: str, device: str) -> None:
         self._network = network.eval()
         self._device = torch.device(device)
+        weights = {name: each.cpu().numpy() for name, each in network.state_dict().items()}
+        self._encoder = StepEncoder(weights)
+        self._rest = torch.from_numpy(self._encoder.rest).to(self._device)
         self.version = version
 
     @classmethod
@@ -64,8 +72,9 @@ class ProfilerModel:
         """Return the vectors of histories.
 
         Args:
-            sequences: Tokens of each history, oldest first; only the last 20 count. An empty
-                history gets a vector that means nothing: use the default profile instead.
+            sequences: Tokens of each history, oldest first; only the last 20 count, and padding
+                counts for nothing. An empty history gets a vector that means nothing: use the
+                default profile instead.
 
         Returns:
             Rows of length 1, shape ``(len(sequences), 16)``.
@@ -74,9 +83,26 @@ class ProfilerModel:
             FeatureError: A token is outside of the vocabulary.
         """
         fault_points.reach("inference.batch", out_of_memory)
-        tokens = torch.from_numpy(padded(sequences)).to(self._device)
+        tokens = padded(sequences)
+        if self._device.type != "cpu":
+            return self.infer_batch(tokens)
+        vectors = np.empty((len(tokens), VECTOR_DIM), np.float32)
+        for row, history in enumerate(tokens.tolist()):
+            vectors[row] = self._encoder.vector(tuple(each for each in history if each != PAD))
+        return vectors
+
+    def infer_batch(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the vectors of padded histories, all steps of all of them at once.
+
+        Args:
+            tokens: As `padded` returns them, shape ``(B, 20)``.
+
+        Returns:
+            Rows of length 1, shape ``(B, 16)``.
+        """
         with torch.inference_mode():
-            vectors: NDArray[np.float32] = self._network(tokens).cpu().numpy()
+            given = torch.from_numpy(tokens).to(self._device)
+            vectors: NDArray[np.float32] = self._network(given, self._rest).cpu().numpy()
         return vectors
 
 
@@ -94,7 +120,8 @@ def padded(sequences: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """Return histories as one array, padded on the left.
 
     Args:
-        sequences: Tokens of each history, oldest first; only the last 20 count.
+        sequences: Tokens of each history, oldest first; only the last 20 count, and padding in them
+            counts for nothing.
 
     Returns:
         Shape ``(len(sequences), 20)``.
@@ -105,6 +132,8 @@ def padded(sequences: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     tokens = np.full((len(sequences), MAX_EVENTS), PAD, dtype=np.int64)
     for row, sequence in enumerate(sequences):
         recent = sequence[-MAX_EVENTS:]
+        if PAD in recent:
+            recent = [each for each in recent if each != PAD]
         if recent:
             tokens[row, MAX_EVENTS - len(recent) :] = recent
     if tokens.size and not (tokens.min() >= 0 and tokens.max() < VOCABULARY):
