@@ -33,7 +33,7 @@ def test_a_step_is_the_gru_written_out() -> None:
     w = {name: array.astype(np.float64) for name, array in weights.items()}
     made = encoder()
     size = w["gru.weight_hh_l0"].shape[1]
-    state = np.random.default_rng(1).normal(size=size) / 4.0
+    state = np.random.default_rng(1).normal(size=(size,)) / 4.0
     after = made.step(state.astype(np.float32), 7)
     given = w["gru.weight_ih_l0"] @ w["embedding.weight"][7] + w["gru.bias_ih_l0"]
     recur = w["gru.weight_hh_l0"] @ state + w["gru.bias_hh_l0"]
