@@ -10,6 +10,9 @@ Each command prints a table, or JSON with `-o json`. Data is read only, and neve
 """
 
 COMMANDS = {
+    "profiler": Home(
+        "cli.evaluate.profiler:profiler", "Which model foretells the next item of a session best?"
+    ),
     "shading": Home(
         "cli.evaluate.shading:shading", "What wins a first-price auction, and what is it worth?"
     ),
