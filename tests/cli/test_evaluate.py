@@ -71,3 +71,25 @@ def test_bidding_prints_a_row_for_each_rule(
     assert [row["rule"] for row in found][-2:] == ["rlb", "dual pacing"]
     assert all(list(row["by_budget"]) == ["1/4"] for row in found)
     assert "dual pacing" in CliRunner().invoke(cli, words).stdout
+
+
+def test_a_log_of_choices_is_played_and_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    rows = zip(rng.integers(0, 3, 400), rng.integers(20, 60, 400), rng.random(400), strict=True)
+    lines = [f"ad{arm},{age},0.3333,{int(luck < 0.3)}" for arm, age, luck in rows]
+    log = tmp_path / "log.csv"
+    log.write_text("\n".join(["ad,age,propensity,click", *lines]), encoding="utf-8")
+    words = ["evaluate", "selector", "--data", str(log)]
+    found = json.loads(CliRunner().invoke(cli, [*words, "-o", "json"]).stdout)["logs"][0]
+    assert (found["decisions"], found["arms"], found["columns"]["reward"]) == (400, 3, "click")
+    rows_of = {row["policy"]: row for row in found["policies"]}
+    assert {"random", "best fixed arm", "gate", "linear thompson"} <= set(rows_of)
+    assert "best fixed arm" in CliRunner().invoke(cli, words).stdout
+
+
+def test_a_log_that_can_not_be_used_is_invalid_and_says_why(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("age,propensity\n3,0.5\n", encoding="utf-8")
+    result = CliRunner().invoke(cli, ["evaluate", "selector", "--data", str(log)])
+    assert result.exit_code == 4
+    assert "--action" in result.stderr
