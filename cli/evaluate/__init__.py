@@ -18,6 +18,9 @@ COMMANDS = {
     ),
     "pacing": Home("cli.evaluate.pacing:pacing", "Does spend follow its plan, and what is bought?"),
     "team": Home("cli.evaluate.team:team", "Do the learned agents earn more than the rules?"),
+    "arena": Home(
+        "cli.evaluate.arena:arena", "Is the market of many advertisers like recorded logs?"
+    ),
     "bidding": Home("cli.evaluate.bidding:bidding", "Which bidding rule buys most under a budget?"),
     "selector": Home(
         "cli.evaluate.selector:selector", "What are choices of ads worth, told from logs?"

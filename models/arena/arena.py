@@ -54,8 +54,6 @@ OBSERVED: Final = (
 
 _LEVEL_BOUND: Final = 4.0
 _RATE_BOUND: Final = 5.0
-#: Clicks that the prior of a creative's appeal is worth.
-_PRIOR_CLICKS: Final = 5.0
 
 
 class Tick(NamedTuple):
@@ -132,9 +130,16 @@ class Arena:
         settings: Of the arena.
         traffic: Drawn with the same settings; never written to.
         landscapes: What shading knows of the rest of the market.
+        budgets: Of the advertisers, shape ``(A,)``; None gives each the settings' share.
     """
 
-    def __init__(self, settings: ArenaSettings, traffic: Traffic, landscapes: Landscapes) -> None:
+    def __init__(
+        self,
+        settings: ArenaSettings,
+        traffic: Traffic,
+        landscapes: Landscapes,
+        budgets: Floats | None = None,
+    ) -> None:
         kinds = settings.kinds
         self.settings = settings
         self.traffic = traffic
@@ -142,10 +147,12 @@ class Arena:
         self._shades = np.array([kind != "truthful" for kind in kinds]) & settings.first_price
         self._paces = np.array([kind in {"paced", "learning"} for kind in kinds])
         self._acts = np.array([kind == "learning" for kind in kinds])
-        self._best_bids = landscapes.best_bids()
+        nothing: Floats = np.zeros(1)
+        self._best_bids = landscapes.best_bids() if self._shades.any() else (nothing, nothing)
         self._mean_price = landscapes.mean_price
         fair = settings.auctions * settings.days * self._mean_price / settings.advertisers
-        self.budgets: Floats = np.full(settings.advertisers, settings.budget_share * fair)
+        equal: Floats = np.full(settings.advertisers, settings.budget_share * fair)
+        self.budgets = equal if budgets is None else _checked("budgets", budgets, len(kinds))
         self._state = self._fresh()
 
     def _fresh(self) -> _State:
@@ -219,7 +226,8 @@ class Arena:
     def _choose(self, here: slice, heat: Floats) -> tuple[Ints, Floats]:
         """Return each advertiser's creative and what showing it is worth to it, ``(n, A)``."""
         state, traffic = self._state, self.traffic
-        appeal = (state.clicked + _PRIOR_CLICKS) / (state.expected + _PRIOR_CLICKS)  # (A, C)
+        prior = self.settings.prior_clicks
+        appeal = (state.clicked + prior) / (state.expected + prior)  # (A, C)
         score = np.log(appeal) + heat[:, None] * traffic.taste[here]  # (n, A, C)
         chosen = score.argmax(axis=2)
         lift = appeal[np.arange(len(heat)), chosen]  # (n, A)
@@ -227,6 +235,8 @@ class Arena:
 
     def _shade(self, bids: Floats) -> Floats:
         """Return the bids, those of shading advertisers cut to what pays best."""
+        if not self._shades.any():
+            return bids
         shaded = bids.copy()
         shaded[:, self._shades] = np.interp(bids[:, self._shades], *self._best_bids)
         return shaded

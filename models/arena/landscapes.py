@@ -1,6 +1,6 @@
 """Distributions of the price to beat, and the bid that pays best against them.
 
-Letters: L landscapes, Q quantiles, N auctions.
+Letters: L landscapes, Q quantiles, N auctions, V values, P prices.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _QUANTILES: Final = 4_096
 _CAMPAIGNS: Final = 9
 _VALUES: Final = 257
+#: Shading looks at one of so many quantiles.
+_EACH: Final = 8
 #: Highest value that shading is tabled for, in highest prices; above it the bid stays.
 _HIGHEST_VALUE: Final = 4.0
 HISTOGRAMS: Final = "ipinyou_price_histograms/train_market_price_hist.parquet"
@@ -58,10 +60,11 @@ class Landscapes(msgspec.Struct, frozen=True):
         Returns:
             Values, shape ``(V,)``, and bids, shape ``(V,)``, for interpolation.
         """
-        prices = np.sort(self.quantiles.ravel())[:: len(self.names)]  # (Q,)
-        wins = (np.arange(len(prices)) + 1.0) / len(prices)  # (Q,)
+        step = _EACH * len(self.names)
+        prices = np.sort(self.quantiles.ravel())[step - 1 :: step]  # (P,)
+        wins = (np.arange(len(prices)) + 1.0) / len(prices)  # (P,)
         values = np.linspace(0.0, _HIGHEST_VALUE * prices[-1], _VALUES)  # (V,)
-        surplus = (values[:, None] - prices) * wins  # (V, Q)
+        surplus = (values[:, None] - prices) * wins  # (V, P)
         best = surplus.argmax(axis=1)
         worth_it = surplus[np.arange(_VALUES), best] > 0.0
         return values, np.where(worth_it, prices[best], values)

@@ -36,6 +36,7 @@ class ArenaSettings(msgspec.Struct, frozen=True):
         click_delay_ticks: Mean delay of a click.
         conversion_delay_ticks: Mean delay of a conversion after the impression.
         noise: Standard deviation of the log of predicted / true chances.
+        prior_clicks: Clicks that the prior of a creative's appeal, 1, is worth.
     """
 
     kinds: tuple[Kind, ...] = (
@@ -55,6 +56,7 @@ class ArenaSettings(msgspec.Struct, frozen=True):
     click_delay_ticks: float = 0.2
     conversion_delay_ticks: float = 4.0
     noise: float = 0.2
+    prior_clicks: float = 5.0
 
     def __post_init__(self) -> None:
         """Refuse what can't be played.
@@ -65,7 +67,15 @@ class ArenaSettings(msgspec.Struct, frozen=True):
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if unknown or not self.kinds:
             raise ValueError(f"kinds must be one or more of {KINDS}, not {self.kinds}")
-        for name in ("auctions", "days", "creatives", "users", "budget_share", "margin"):
+        for name in (
+            "auctions",
+            "days",
+            "creatives",
+            "users",
+            "budget_share",
+            "margin",
+            "prior_clicks",
+        ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
         for name in ("rate", "bound", "click_delay_ticks", "conversion_delay_ticks", "noise"):
