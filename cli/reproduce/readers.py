@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 from cli.reproduce.rows import Goal, Row, by
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cli.reproduce.rows import Found
 
 _MICROS: Final = 1e6
@@ -108,3 +110,61 @@ def pacing_rows(found: Found) -> list[Row]:
         ends = (row["least_spent"], row["most_spent"])
         rows.append(Row(what, sum(ends) / 2.0, *ends, goal=Goal(0.99)))
     return rows
+
+
+#: By data set: goals of the hit rate and of the rank metric, and what was published.
+_RANKINGS: Final = {
+    "diginetica": (0.535, 0.188, "NARM .4970/.1617, GCE-GNN .5422/.1904 (Wang et al., SIGIR 2020)"),
+    "yoochoose1_64": (0.71, 0.31, "NARM .6832/.2863, SR-GNN .7057/.3094 (Wu et al., AAAI 2019)"),
+    "amazon_beauty": (0.080, 0.042, "SASRec .0605/.0318 (table of RUCAIBox/CIKM2020-S3Rec)"),
+}
+
+
+def profiler_rows(found: Found) -> list[Row]:
+    """Hit rate and rank metric of the model, beside V-SKNN."""
+    of_users = found["kind"] == "users"
+    cut, first = found["cut"], found["rows"]
+    names = (("hit", f"HR@{cut}"), ("ndcg", f"NDCG@{cut}"))
+    names = names if of_users else (("hit", f"P@{cut}"), ("mrr", f"MRR@{cut}"))
+    hit, rank, anchor = _RANKINGS.get(found["log"], (None, None, ""))
+    ours, plain = first[-1], by(first, model="V-SKNN")
+    rows = []
+    for (key, name), goal in zip(names, (hit, rank), strict=True):
+        each, simple = ours["ranking"][key], plain["ranking"][key]["mean"]
+        what = f"{found['log']}: {name} of {ours['model']}"
+        wanted = None if goal is None else Goal(goal)
+        low, high = each["low"], each["high"]
+        rows.append(Row(what, each["mean"], low, high, simple, plain["model"], anchor, wanted))
+    return rows
+
+
+def arena_rows(found: Found) -> list[Row]:
+    """How far recorded and simulated auctions are apart, and what each kind of bidder earns."""
+    rows = []
+    for row in found["replay"]:
+        for what in ("clicks", "spend"):
+            apart = abs(row["apart"][what])
+            name = f"{row['log']}, {row['rule']}, fitted to {row['fitted_to']}: {what} apart"
+            rows.append(Row(name, apart, goal=Goal(0.05, "below")))
+    return rows + every_interval({"field": found["field"]})
+
+
+def every_interval(found: Found) -> list[Row]:
+    """All means with an interval that a command told, named by the words beside them."""
+    return [
+        Row(name, each["mean"], each["low"], each["high"]) for name, each in _intervals(found, "")
+    ]
+
+
+def _intervals(found: object, name: str) -> Iterator[tuple[str, Found]]:
+    """Yield the intervals in plain data, each with its place."""
+    if isinstance(found, list):
+        for each in found:
+            yield from _intervals(each, name)
+    elif isinstance(found, dict) and {"mean", "low", "high"} <= set(found):
+        yield name, found
+    elif isinstance(found, dict):
+        words = [each for each in found.values() if isinstance(each, str)]
+        place = ", ".join(part for part in (name, *words) if part)
+        for key, each in found.items():
+            yield from _intervals(each, f"{place}: {key}" if place else key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from cli.evaluate import COMMANDS
 from cli.reproduce import readers
 
 if TYPE_CHECKING:
@@ -36,7 +37,33 @@ class Table:
     time: str = "a minute"
 
 
-TABLES: Final = (
+_WANTED: Final = (
+    Table(
+        "profiler-diginetica",
+        ("profiler", "--model", "blend", "--minutes", "50"),
+        readers.profiler_rows,
+        "sessions/diginetica",
+        time="2 hours",
+    ),
+    Table(
+        "profiler-yoochoose",
+        ("profiler", "--model", "blend", "--minutes", "50"),
+        readers.profiler_rows,
+        "sessions/yoochoose1_64",
+        time="2 hours",
+    ),
+    Table(
+        "profiler-beauty",
+        ("profiler", "--model", "blend", "--minutes", "50"),
+        readers.profiler_rows,
+        "seqrec/amazon_beauty",
+        time="2 hours",
+    ),
+    Table("selector", ("selector",), readers.every_interval, "bandit/obd"),
+    Table("fraud", ("fraud",), readers.every_interval),
+    Table("arena", ("arena",), readers.arena_rows, "rtb", quick=("--seeds", "2")),
+    Table("residual", ("residual",), readers.every_interval, time="an hour"),
+    Table("joint", ("joint",), readers.every_interval, time="an hour"),
     Table(
         "bidding",
         ("bidding",),
@@ -72,3 +99,6 @@ TABLES: Final = (
         time="10 minutes",
     ),
 )
+
+#: Those whose command is there.
+TABLES: Final = tuple(table for table in _WANTED if table.words[0] in COMMANDS)

@@ -91,3 +91,34 @@ def test_bidding_is_read_against_lin_with_its_goal() -> None:
     assert "1,021" in clicks.anchor
     assert (more.ours, more.low, more.high) == (3.0, 1.0, 5.0)
     assert spent.is_met
+
+
+def test_the_profiler_is_read_against_v_sknn_and_what_was_published() -> None:
+    def row(model: str, hit: float) -> dict[str, Any]:
+        ranking = {
+            name: {"mean": mean, "low": mean - 0.01, "high": mean + 0.01}
+            for name, mean in (("hit", hit), ("mrr", 0.19), ("ndcg", 0.3))
+        }
+        return {"model": model, "ranking": ranking}
+
+    found = {"log": "diginetica", "kind": "sessions", "cut": 20}
+    rows = [row("V-SKNN", 0.51), row("blend", 0.54)]
+    hit, mrr = readers.profiler_rows({**found, "rows": rows})
+    assert (hit.what, hit.ours, hit.baseline) == ("diginetica: P@20 of blend", 0.54, 0.51)
+    assert "GCE-GNN" in hit.anchor
+    assert (hit.low, hit.high) == (0.54 - 0.01, 0.54 + 0.01)
+    assert hit.is_met
+    assert mrr.is_met
+
+
+def test_replays_are_held_against_five_per_cent_and_all_intervals_are_named() -> None:
+    gain = {"mean": 2.0, "low": 1.0, "high": 3.0}
+    replay = {"log": "x", "rule": "lin", "fitted_to": "train"}
+    found = {
+        "replay": [{**replay, "apart": {"clicks": -0.02, "spend": 0.07}}],
+        "field": [{"auction": "first", "kind": "paced", "surplus": gain}],
+    }
+    clicks, spend, surplus = readers.arena_rows(found)
+    assert (clicks.is_met, spend.is_met) == (True, False)
+    assert surplus.what == "field, first, paced: surplus"
+    assert (surplus.ours, surplus.low, surplus.high) == (2.0, 1.0, 3.0)
