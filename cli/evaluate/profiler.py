@@ -145,7 +145,6 @@ def _print(found: dict[str, Any]) -> None:
     cut = found["cut"]
     headings = ("model", f"P@{cut}", f"MRR@{cut}", f"NDCG@{cut}", "NDCG above V-SKNN")
     print_table((*headings, "train s", "ms a question"), (_cells(row) for row in found["rows"]))
-    weights = ", ".join(f"{name} {w:.2f}" for name, w in found["weights"].items() if w)
     facts = [
         ("log", f"{found['log']} ({found['kind']}), {found['items']} items"),
         ("learnt from", f"{found['sequences']} sequences"),
@@ -153,7 +152,10 @@ def _print(found: dict[str, Any]) -> None:
         ("seed", found["seed"]),
         ("seconds", f"{found['seconds']:.0f}"),
     ]
-    print_facts([*facts, ("blend", weights)] if weights else facts)
+    if found["blend"] is not None:
+        shares = (f"{name} {w:.3f}" for name, w in found["blend"]["weights"].items() if w)
+        facts.append(("blend", f"of {found['blend']['kind']}: {', '.join(shares)}"))
+    print_facts(facts)
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:

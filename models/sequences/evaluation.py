@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from models.evaluation import Interval
-from models.sequences.blend import CHUNK, Blend, choose_weights, hide_seen
+from models.sequences.blend import CHUNK, Blend, Recipe, choose_recipe, hide_seen
 from models.sequences.logs import read_log
 from models.sequences.metrics import Ints, Ranking, gains, mean_by_group, ranking, ranks
 from models.sequences.settings import SESSIONS, USERS, EncoderSettings
@@ -90,7 +90,7 @@ class Found(msgspec.Struct, frozen=True):
         cut: k of P@k, MRR@k and NDCG@k.
         seed: Of training and of the bootstrap.
         settings: Of each encoder.
-        weights: Of the blend's components.
+        blend: How components are mixed; None where nothing is.
         rows: The baselines first.
         seconds: All in all.
     """
@@ -104,7 +104,7 @@ class Found(msgspec.Struct, frozen=True):
     cut: int
     seed: int
     settings: dict[str, EncoderSettings]
-    weights: dict[str, float]
+    blend: Recipe | None
     rows: list[Row]
     seconds: float
 
@@ -136,7 +136,7 @@ def evaluate_profiler(
     names = _encoders(plan)
     settings = {name: encoder_settings(log, name, plan.changes) for name in names}
     bench = _Bench(log, plan, settings, report)
-    asked, weights = bench.ask()
+    asked, recipe = bench.ask()
     questions = log.test if plan.part == "test" else log.validation
     base = next(one.rank for one in asked if one.name == VSKNN.name)
     rows = [_row(one, base, questions, log.cut, plan.seed) for one in asked]
@@ -151,7 +151,7 @@ def evaluate_profiler(
         log.cut,
         plan.seed,
         settings,
-        weights,
+        recipe,
         rows,
         time.perf_counter() - started,
     )
@@ -189,22 +189,22 @@ class _Bench:
         self._report = report
         self._seconds: dict[str, float] = {}
 
-    def ask(self) -> tuple[list[_Asked], dict[str, float]]:
-        """Return the ranks of every model, and the blend's weights."""
+    def ask(self) -> tuple[list[_Asked], Recipe | None]:
+        """Return the ranks of every model, and how they were blended."""
         log, plan = self._log, self._plan
-        chosen: dict[str, float] = {}
+        recipe: Recipe | None = None
         models: list[Ranker] = []
         if plan.model == "blend" or plan.part == "validation":
             models = self._learn(log.fit, "fit")
         if plan.model == "blend":
-            chosen = self._weigh(models)
+            recipe = self._weigh(models)
         if plan.part == "test" and (not models or log.whole is not log.fit):
             models = self._learn(log.whole, "whole")
-        if chosen:
-            models.append(_mixed(models, chosen))
+        if recipe is not None:
+            models.append(Blend(models, recipe))
             self._seconds["blend"] = sum(self._seconds.values())
         questions = log.test if plan.part == "test" else log.validation
-        return [self._ranks(model, questions) for model in models], chosen
+        return [self._ranks(model, questions) for model in models], recipe
 
     def _learn(self, sequences: Ragged, stage: str) -> list[Ranker]:
         items = self._log.items
@@ -236,12 +236,11 @@ class _Bench:
         self._seconds[name] = learner.seconds
         return EncoderRanker(network, name, plan.device)
 
-    def _weigh(self, models: list[Ranker]) -> dict[str, float]:
-        """Return the weights of the blend, the learnt models first where they begin."""
-        order = [*models[::-1]]
+    def _weigh(self, models: list[Ranker]) -> Recipe:
+        """Return how to blend; the learnt models stand first, where the ascent begins."""
         few = self._log.validation.some(_CHOOSING)
-        weights = choose_weights(order, few, self._log.cut, repeats=self._log.repeats)
-        return {model.name: float(w) for model, w in zip(order, weights, strict=True)}
+        recipe, _ = choose_recipe(models[::-1], few, self._log.cut, repeats=self._log.repeats)
+        return recipe
 
     def _ranks(self, model: Ranker, questions: Questions) -> _Asked:
         began = time.perf_counter()
@@ -267,10 +266,6 @@ def ask(model: Ranker, questions: Questions, *, repeats: bool) -> Ints:
             hide_seen(scores, prefixes)
         found.append(ranks(scores, questions.answers[begin:end]))
     return np.concatenate(found)
-
-
-def _mixed(models: list[Ranker], weights: dict[str, float]) -> Blend:
-    return Blend(models, np.array([weights[model.name] for model in models]), "blend")
 
 
 def _row(asked: _Asked, base: Ints, questions: Questions, cut: int, seed: int) -> Row:

@@ -272,6 +272,8 @@ class EncoderRanker:
         device: Where it computes.
     """
 
+    in_logs = True
+
     def __init__(self, network: Encoder, name: str, device: str = "cpu") -> None:
         self.name = name
         self._network = network.eval()

@@ -33,7 +33,7 @@ class EncoderSettings(msgspec.Struct, frozen=True, kw_only=True):
     loss: Literal["full", "sampled"] = "sampled"
     negatives: int = 4096
     smoothing: float = 0.0
-    epochs: int = 6
+    epochs: int = 5
     batch: int = 512
     rate: float = 3e-3
     decay: float = 0.01
@@ -46,5 +46,5 @@ SESSIONS = EncoderSettings()
 
 #: What a user bought: few, long ago, never twice; the full softmax is cheap, and needs a calm hand.
 USERS = EncoderSettings(
-    dim=64, window=50, dropout=0.5, loss="full", epochs=20, batch=256, rate=1e-3
+    dim=64, window=50, dropout=0.3, loss="full", epochs=20, batch=256, rate=2e-3
 )

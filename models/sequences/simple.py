@@ -25,9 +25,15 @@ _RULE_STEPS: Final = 10
 
 
 class Ranker(Protocol):
-    """Anything that tells how likely each item is next."""
+    """Anything that tells how likely each item is next.
+
+    Attributes:
+        name: For the table.
+        in_logs: Whether its own scores are the logarithms of its probabilities, as logits are.
+    """
 
     name: str
+    in_logs: bool
 
     def probabilities(self, prefixes: Ragged) -> Scores:
         """Return rows that sum to 1 at most, the first column 0, shape ``(N, V + 1)``."""
@@ -43,6 +49,7 @@ class Popular:
     """
 
     name = "popular"
+    in_logs = False
 
     def __init__(self, sequences: Ragged, items: int) -> None:
         counts = np.bincount(sequences.values, minlength=items + 1).astype(np.float64)
@@ -63,6 +70,7 @@ class Repeats:
     """
 
     name = "repeats"
+    in_logs = False
 
     def __init__(self, sequences: Ragged, items: int) -> None:
         self._items = items
@@ -110,6 +118,7 @@ class Rules:
     """
 
     name = "rules"
+    in_logs = False
 
     def __init__(self, sequences: Ragged, items: int) -> None:
         self._items = items

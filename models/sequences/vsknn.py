@@ -75,6 +75,8 @@ class Neighbours:
         settings: How neighbours are found.
     """
 
+    in_logs = False
+
     def __init__(self, sessions: Ragged, items: int, settings: NeighbourSettings = VSKNN) -> None:
         self.name = settings.name
         self._settings = settings

@@ -49,7 +49,7 @@ def test_a_blend_trains_its_encoders_and_tells_its_weights(log: Path) -> None:
     place = ["--data", str(log), "--model", "blend", "--checkpoint", str(log / "ck")]
     found = json.loads(run(*place, *small, "-o", "json").stdout)
     assert [row["model"] for row in found["rows"]][-3:] == ["narm", "sasrec", "blend"]
-    assert sum(found["weights"].values()) == pytest.approx(1.0)
+    assert sum(found["blend"]["weights"].values()) == pytest.approx(1.0)
     assert found["settings"]["narm"]["dim"] == 8
     assert {path.name for path in (log / "ck").iterdir()} == {
         "narm-fit.pt", "sasrec-fit.pt", "narm-whole.pt", "sasrec-whole.pt",

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import EvaluationError
-from models.sequences.blend import Blend, choose_weights
+from models.sequences.blend import KINDS, Blend, Recipe, choose_recipe, part_of, standardised
 from models.sequences.evaluation import ask
 from models.sequences.logs import Questions, Ragged, prefixes_of, read_log
 from models.sequences.metrics import gains, hits, mean_by_group, ranks, reciprocals
@@ -211,6 +211,8 @@ def test_a_folder_of_neither_form_says_what_it_lacks(tmp_path: Path) -> None:
 class Fixed:
     """Always the same answer."""
 
+    in_logs = False
+
     def __init__(self, name: str, shares: list[float]) -> None:
         self.name = name
         self.shares = np.array([0.0, *shares], np.float32)
@@ -219,15 +221,37 @@ class Fixed:
         return np.tile(self.shares, (len(prefixes), 1))
 
 
-def test_a_blend_is_the_weighted_mean_and_useless_components_weigh_nothing() -> None:
+def test_a_blend_is_the_weighted_sum_and_useless_components_weigh_nothing() -> None:
     good, bad = Fixed("good", [0.1, 0.2, 0.7]), Fixed("bad", [0.7, 0.2, 0.1])
-    questions = Questions(ragged([[1], [1, 2]]), np.array([3, 3]), np.arange(2))
-    weights = choose_weights([bad, good], questions, 10, repeats=True)
-    blend = Blend([bad, good], np.array([0.25, 0.75]), "blend")
-    mixed = blend.probabilities(questions.prefixes)
-    assert mixed[0] == pytest.approx(0.25 * bad.shares + 0.75 * good.shares)
-    assert weights.sum() == pytest.approx(1.0)
-    assert ask(Blend([bad, good], weights, "b"), questions, repeats=True).tolist() == [1, 1]
+    questions = Questions(ragged([[1], [1, 2], [3]]), np.array([3, 3, 0]), np.arange(3))
+    recipe, ndcg = choose_recipe([bad, good], questions, 10, repeats=True)
+    assert sum(recipe.weights.values()) == pytest.approx(1.0)
+    assert ndcg == 1.0
+    assert ask(Blend([bad, good], recipe), questions, repeats=True).tolist() == [1, 1, 4]
+    for kind in KINDS:
+        blend = Blend([bad, good], Recipe(kind, {"good": 0.75, "bad": 0.25}))
+        parts = [part_of(model, questions.prefixes, kind)[0, 1:] for model in (bad, good)]
+        mixed = blend.probabilities(questions.prefixes)[0, 1:]
+        assert mixed == pytest.approx(0.25 * parts[0] + 0.75 * parts[1])
+
+
+def test_a_standard_score_is_in_units_of_spread() -> None:
+    shares = np.array([[0.0, 0.5, 0.25, 0.25]], np.float32)
+    for in_logs in (False, True):
+        items = np.log(shares[0, 1:]) if in_logs else shares[0, 1:]
+        expected = (items - items.mean()) / items.std()
+        assert standardised(shares, in_logs=in_logs)[0, 1:] == pytest.approx(expected, abs=1e-4)
+
+
+@given(seed=st.integers(0, 30), repeats=st.booleans())
+def test_short_lists_find_the_ndcg_of_the_whole_list(seed: int, *, repeats: bool) -> None:
+    """The NDCG that is climbed is that of the blend that comes out, on the very same questions."""
+    rng = np.random.default_rng(seed)
+    models = [Fixed(name, rng.dirichlet(np.ones(ITEMS)).tolist()) for name in "abc"]
+    questions = Questions(ragged([[1], [2, 3], [4]]), np.array([5, 6, 7]), np.arange(3))
+    recipe, ndcg = choose_recipe(models, questions, 3, repeats=repeats)
+    rank = ask(Blend(models, recipe), questions, repeats=repeats)
+    assert gains(rank, 3).mean() == pytest.approx(ndcg)
 
 
 def test_users_are_not_offered_what_they_have() -> None:
