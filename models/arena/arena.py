@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from models.arena.auction import clear
+from models.arena.auction import clear, grains
 from models.arena.landscapes import Landscapes, synthetic_landscapes
 from models.arena.traffic import Traffic, draw_traffic
 from models.market.world import LATENT_DIM, Floats, Ints
@@ -152,7 +152,8 @@ class Arena:
         self._mean_price = landscapes.mean_price
         fair = settings.auctions * settings.days * self._mean_price / settings.advertisers
         equal: Floats = np.full(settings.advertisers, settings.budget_share * fair)
-        self.budgets = equal if budgets is None else _checked("budgets", budgets, len(kinds))
+        told = equal if budgets is None else _checked("budgets", budgets, len(kinds))
+        self.budgets = grains(told)
         self._state = self._fresh()
 
     def _fresh(self) -> _State:
@@ -212,7 +213,7 @@ class Arena:
         )
         here = slice(*self.traffic.begins[state.tick : state.tick + 2])
         chosen, value = self._choose(here, np.maximum(heat, 0.0))
-        bids = self._shade(value * np.exp(state.level + acted))
+        bids = grains(self._shade(value * np.exp(state.level + acted)))
         cleared = clear(
             bids, self.traffic.market[here], state.left, first_price=self.settings.first_price
         )

@@ -5,6 +5,8 @@ no advertiser can pay more than its budget. That makes the auctions of a batch d
 but only near the end of a budget. So a whole batch is held at once, up to the first auction in
 which some cut bid is more than its advertiser would have left by then, and goes on from there.
 
+Amounts are multiples of `GRAIN`, a power of 2, so that sums of them are exact.
+
 Letters: N auctions, A advertisers.
 """
 
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
 
 #: Nobody of the advertisers wins: the rest of the market does.
 NOBODY: Final = -1
+
+#: The smallest amount.
+GRAIN: Final = 2.0**-10
+
+
+def grains(amounts: Floats) -> Floats:
+    """Return amounts cut to multiples of `GRAIN`."""
+    return np.asarray(np.floor(amounts / GRAIN) * GRAIN)
 
 
 class Cleared(NamedTuple):
@@ -42,7 +52,7 @@ def clear(bids: Floats, market: Floats, left: Floats, *, first_price: bool) -> C
     first advertiser. It pays itself (first price) or the highest of the other bids and the market.
 
     Args:
-        bids: Not below 0; 0 is no bid; shape ``(N, A)``.
+        bids: Not below 0; 0 is no bid; in grains, as all amounts; shape ``(N, A)``.
         market: Highest price of all who are not in the arena, shape ``(N,)``.
         left: Budgets, shape ``(A,)``.
         first_price: The winner pays its bid.
@@ -60,7 +70,6 @@ def clear(bids: Floats, market: Floats, left: Floats, *, first_price: bool) -> C
         stop = max(stop, 1)
         winner[at : at + stop], paid[at : at + stop] = won[:stop], price[:stop]
         np.subtract.at(left, won[:stop][won[:stop] >= 0], price[:stop][won[:stop] >= 0])
-        np.maximum(left, 0.0, out=left)
         at += stop
     return Cleared(winner, paid, left)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from models.arena.auction import grains
 from models.errors import EvaluationError
 from models.market.world import Floats, Ints
 
@@ -31,7 +32,7 @@ class Landscapes(msgspec.Struct, frozen=True):
 
     Attributes:
         names: Of the landscapes, length L.
-        quantiles: Prices at the middle of each of Q equal parts, rising, shape ``(L, Q)``.
+        quantiles: Prices, in grains, at the middle of each of Q equal parts, rising, ``(L, Q)``.
     """
 
     names: tuple[str, ...]
@@ -90,7 +91,7 @@ def synthetic_landscapes(seed: int = 0) -> Landscapes:
         floor = np.exp(centre - rng.uniform(0.6, 1.2))
         levels = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
         normal = np.quantile(rng.normal(size=_QUANTILES), levels)
-        rows.append(np.clip(np.exp(centre + spread * normal), floor, 300.0))
+        rows.append(grains(np.clip(np.exp(centre + spread * normal), floor, 300.0)))
     return Landscapes(tuple(f"made {row}" for row in range(_CAMPAIGNS)), np.array(rows))
 
 

@@ -34,7 +34,7 @@ PARTS: Final = 50
 SHARES: Final = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 _PRICES: Final = 301
 _LEVELS: Final = 1_000
-_UNLIMITED: Final = 1e18
+_UNLIMITED: Final = 1e12
 
 
 class Fitted(NamedTuple):
