@@ -138,6 +138,29 @@ def profiler_rows(found: Found) -> list[Row]:
     return rows
 
 
+def selector_rows(found: Found) -> list[Row]:
+    """What DRos says of the published policy from the log of chance, and all of other logs."""
+    rows = []
+    source = "published over the whole log (Saito et al., Open Bandit Dataset, 2021)"
+    for campaign in found["campaigns"]:
+        name, truth = campaign["campaign"], campaign["published"]
+        estimate = by(campaign["estimates"], estimator="DRos")
+        value = estimate["value"]
+        anchor = "" if truth is None else f"{truth:.4f} {source}"
+        what = f"{name}: clicks a decision of the policy, by DRos"
+        mean, low, high = (value[end] for end in ("mean", "low", "high"))
+        rows.append(Row(what, mean, low, high, campaign["random"], "chance", anchor))
+        if truth is not None:
+            covers = float(estimate["covers"])
+            rows.append(Row(f"{name}: the interval holds the truth", covers, goal=Goal(1.0)))
+            error, goal = estimate["relative_error"], Goal(0.20, "below")
+            plain = by(campaign["estimates"], estimator="IPS")["relative_error"]
+            rows.append(
+                Row(f"{name}: relative error", error, baseline=plain, simple="IPS", goal=goal)
+            )
+    return rows + every_interval({"log": found["logs"]})
+
+
 def arena_rows(found: Found) -> list[Row]:
     """How far recorded and simulated auctions are apart, and what each kind of bidder earns."""
     rows = []

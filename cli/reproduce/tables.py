@@ -59,7 +59,7 @@ _WANTED: Final = (
         "seqrec/amazon_beauty",
         time="2 hours",
     ),
-    Table("selector", ("selector",), readers.every_interval, "bandit/obd"),
+    Table("selector", ("selector",), readers.selector_rows, "bandit/obd"),
     Table("fraud", ("fraud",), readers.every_interval),
     Table("arena", ("arena",), readers.arena_rows, "rtb", quick=("--seeds", "2")),
     Table("residual", ("residual",), readers.every_interval, time="an hour"),

@@ -122,3 +122,20 @@ def test_replays_are_held_against_five_per_cent_and_all_intervals_are_named() ->
     assert (clicks.is_met, spend.is_met) == (True, False)
     assert surplus.what == "field, first, paced: surplus"
     assert (surplus.ours, surplus.low, surplus.high) == (2.0, 1.0, 3.0)
+
+
+def test_off_policy_values_are_held_against_what_was_published() -> None:
+    value = {"mean": 0.0052, "low": 0.003, "high": 0.0078}
+    estimates = [
+        {"estimator": "IPS", "value": value, "covers": True, "relative_error": 0.31},
+        {"estimator": "DRos", "value": value, "covers": True, "relative_error": 0.25},
+    ]
+    campaign = {"campaign": "all", "published": 0.005, "random": 0.0035, "estimates": estimates}
+    rows = readers.selector_rows({"campaigns": [campaign], "logs": []})
+    assert [row.is_met for row in rows] == [None, True, False]
+    assert rows[0].anchor.startswith("0.0050 published")
+    assert (rows[0].low, rows[0].baseline, rows[2].baseline) == (0.003, 0.0035, 0.31)
+    assert (
+        len(readers.selector_rows({"campaigns": [{**campaign, "published": None}], "logs": []}))
+        == 1
+    )
