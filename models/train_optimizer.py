@@ -10,13 +10,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
 from config.campaigns import load_campaigns
+from models.calibration import fit_isotonic, fit_platt
 from models.evaluation import Interval, calibration_error, log_loss, mean_interval
 from models.market.logs import impressions
 from models.market.world import COUNTRIES, Ads, Floats, Ints, World
@@ -29,7 +30,7 @@ from models.regression import fit_logistic
 from models.sample_ads import sample_candidates
 from models.selector.thompson import NAME as SELECTOR
 from models.selector.thompson import SCHEMA as SELECTOR_SCHEMA
-from models.selector.thompson import ThompsonSelector
+from models.selector.thompson import ThompsonSelector, cold_embedding
 from models.train_data import KnownUsers, known_users
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ def train_optimizer(
     unseen = _scene(folders, how.users // 2, rng, seed)
     made = decisions(unseen, how.test_auctions, rng)
     table = _measure(value, tensors["market"], (unseen, made), rng)
+    rising = fit_isotonic(learnt.predicted, learnt.clicked)
+    table["isotonic"] = _fit_quality(rising(made.predicted), made)
     metrics = {
         f"{row}_{name}": cell.mean for row, cells in table.items() for name, cell in cells.items()
     }
@@ -127,14 +130,35 @@ def train_optimizer(
 def _scene(folders: tuple[Path, Path], users: int, rng: np.random.Generator, seed: int) -> Scene:
     profiler, selector = folders
     world = World()
-    tensors = load_tensors(selector, SELECTOR, SELECTOR_SCHEMA)[1]
+    ads = world.ads(load_campaigns())
     return Scene(
         world,
-        world.ads(load_campaigns()),
+        ads,
         known_users(profiler, world, users, rng),
-        tensors["embeddings"].astype(np.float64),
+        embeddings_of(selector, ads.ids),
         ThompsonSelector.load(selector, seed),
     )
+
+
+def embeddings_of(selector: Path, creatives: Sequence[str]) -> Floats:
+    """Return the selector's embeddings of creatives, shape ``(A, D)``.
+
+    Sample campaigns may be newer than a selector: an ad that it does not know gets what it would
+    give to it, the mean of the ad's categories.
+
+    Args:
+        selector: Folder of its weights.
+        creatives: Names, length A.
+    """
+    manifest, tensors = load_tensors(selector, SELECTOR, SELECTOR_SCHEMA)
+    wide = {name: tensors[name].astype(np.float64) for name in ("embeddings", "categories")}
+    known = dict(zip(manifest.labels["creatives"], wide["embeddings"], strict=True))
+    topics = {ad.id: each.categories for each in load_campaigns() for ad in each.creatives}
+    rows = [
+        known[name] if name in known else cold_embedding(topics[name], wide["categories"])
+        for name in creatives
+    ]
+    return np.array(rows)
 
 
 def decisions(scene: Scene, count: int, rng: np.random.Generator) -> Decisions:
@@ -172,9 +196,8 @@ def _react(
 
 def _calibrate(learnt: Decisions) -> Floats:
     """Return offset and slope that make the selector's log-odds honest on ads that it chose."""
-    logit = np.log(learnt.predicted / (1.0 - learnt.predicted))
-    x = np.stack([np.ones_like(logit), logit], axis=1)
-    return fit_logistic(x, learnt.clicked, np.full(2, 1e-3))
+    curve = fit_platt(learnt.predicted, learnt.clicked)
+    return np.array([curve.offset, curve.slope])
 
 
 def _conversions(scene: Scene, count: int, rng: np.random.Generator) -> dict[str, Floats]:
@@ -282,7 +305,9 @@ def _measure(
 
 def _fit_quality(click: Floats, made: Decisions) -> dict[str, Interval]:
     loss, gap = log_loss(click, made.clicked), calibration_error(click, made.true_click)
-    return {"log_loss": Interval(loss, loss, loss), "calibration_error": Interval(gap, gap, gap)}
+    seen = calibration_error(click, made.clicked)
+    point = {"log_loss": loss, "calibration_error": gap, "calibration_error_of_clicks": seen}
+    return {name: Interval(value, value, value) for name, value in point.items()}
 
 
 def _ratio(guess: Floats, truth: Floats) -> Interval:

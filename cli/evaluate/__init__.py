@@ -22,6 +22,7 @@ COMMANDS = {
         "cli.evaluate.arena:arena", "Is the market of many advertisers like recorded logs?"
     ),
     "bidding": Home("cli.evaluate.bidding:bidding", "Which bidding rule buys most under a budget?"),
+    "fraud": Home("cli.evaluate.fraud:fraud", "Are scores of invalid traffic honest chances?"),
     "selector": Home(
         "cli.evaluate.selector:selector", "What are choices of ads worth, told from logs?"
     ),

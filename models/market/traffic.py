@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _APPLE: Final = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
-_AGENTS: Final = {
+AGENTS: Final = {
     "phone": f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) {_APPLE} Mobile/15E148",
     "tablet": f"Mozilla/5.0 (iPad; CPU OS 18_1 like Mac OS X) {_APPLE} Mobile/15E148",
     "desktop": f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {_APPLE} Version/18.1 Safari/605",
@@ -124,7 +124,7 @@ def _device(rng: random.Random, country: str, kind: str) -> Json:
     # 198.18.0.0/15 is set aside for benchmarks: nobody real is ever named.
     address = f"198.18.{int(rng.random() * 256)}.{int(rng.random() * 254) + 1}"
     return {
-        "ua": _AGENTS[kind],
+        "ua": AGENTS[kind],
         "ip": address,
         "devicetype": _DEVICE_TYPES[kind],
         "os": _SYSTEMS[kind],

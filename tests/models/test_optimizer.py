@@ -15,8 +15,9 @@ from models.opportunity import CATEGORY_COUNT, DEVICE_KINDS, FORMATS
 from models.optimizer.curves import MarketCurve, shaded_bid
 from models.optimizer.pricing import BidRule
 from models.optimizer.value import ValueModel
-from models.registry import weights_folder
+from models.registry import recall_tensors, weights_folder
 from models.sample_ads import sample_candidates
+from models.train_optimizer import embeddings_of
 from tests.models.helpers import campaign, candidate, opportunity
 
 RULE = BidRule.load(weights_folder("optimizer"))
@@ -134,3 +135,17 @@ def test_calibration_keeps_the_order_of_chances(low: float, high: float) -> None
 def test_an_unknown_campaign_counts_as_a_typical_one() -> None:
     chance = VALUE.conversion_chance(USER, candidate(campaign(id="new")), "phone")
     assert 0.001 < chance < 0.3
+
+
+def test_an_ad_that_is_newer_than_the_selector_has_the_embedding_of_its_categories() -> None:
+    folder = weights_folder("selector")
+    manifest, tensors = recall_tensors(folder, "selector", 1)
+    ids = [ad.creative.id for ad in sample_candidates()]
+    rows = embeddings_of(folder, ids)
+    assert rows.shape == (len(ids), 16)
+    for name, row in zip(ids, rows, strict=True):
+        if name in manifest.labels["creatives"]:
+            at = manifest.labels["creatives"].index(name)
+            np.testing.assert_allclose(row, tensors["embeddings"][at])
+        else:
+            assert np.isfinite(row).all()
